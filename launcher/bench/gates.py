@@ -30,7 +30,7 @@ LEAST_REPETITIONS = 3
 MOST_BASELINE = 256 * 1024 * 1024
 """Bytes of a baseline file; a run of an hour has 2 MiB."""
 COMPARED = ("ttft.p50", "ttft.p90", "ttfa.p50", "tpot.p50", "e2e.p50", "e2e.p90", "tokens_rate")
-"""The figures that a baseline is held against; the median says more than the p99 of few requests."""
+"""What a baseline is held against; a median says more than the p99 of few requests."""
 _FLOORS = (
     ("output-tokens-per-second", "tokens_rate"),
     ("requests-per-second", "requests_rate"),
@@ -183,9 +183,10 @@ def baseline_gates(
             )  # fmt: skip
             p_values.append(p)
             changes.append(change.value)
-    judged = []
-    for gate, p, change in zip(gates, holm(p_values), changes, strict=True):
-        judged.append(_judge(gate, p, change, tolerance, problem or busy))
+    judged = [
+        _judge(gate, p, size, tolerance, problem or busy)
+        for gate, p, size in zip(gates, holm(p_values), changes, strict=True)
+    ]
     if not judged:
         reason = problem or "the two runs have no level in common"
         judged.append(Gate("levels", "", "baseline", "refused", path, 0.0, None, "", reason))

@@ -11,8 +11,10 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from launcher import files
-from launcher.bench.records import Record, read_records
+from launcher.bench.records import FILE, Record, read_records
 from launcher.bench.scenario import Scenario
 from launcher.environments import store
 from launcher.environments.commands import die_with_parent
@@ -167,12 +169,15 @@ def configuration(folder: Path, target: Target, job: Job) -> dict[str, JsonValue
     }  # fmt: skip
 
 
-def environment(target: Target, folder: Path) -> dict[str, str]:
-    """The generator's environment: the key and headers, and no file or message to anywhere else."""
+def environment(target: Target, temporary: str) -> dict[str, str]:
+    """The generator's environment: the key and headers, and no file or message to anywhere else.
+
+    `temporary` is a short path: the generator's sockets lie in it, and may have 107 bytes.
+    """
     kept = {"PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH"}
     env = {name: value for name, value in os.environ.items() if name in kept}
     env |= {
-        "HOME": str(folder), "TMPDIR": str(folder), "DO_NOT_TRACK": "1",
+        "HOME": temporary, "TMPDIR": temporary, "DO_NOT_TRACK": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1",
         "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
@@ -201,18 +206,21 @@ def run_job(
     """
     config = folder / "generator.json"
     files.write_atomically(config, json.dumps(configuration(folder, target, job), indent=1))
+    artifacts = folder / "artifacts"
+    shutil.rmtree(artifacts, ignore_errors=True)  # those of the job before are not this one's
     begin = time.monotonic()
     wait = START_SECONDS + target.request_timeout + job.seconds + GRACE
     log = folder / "generator.log"
-    with log.open("wb") as output:
+    with tempfile.TemporaryDirectory(prefix="edb-") as temporary, log.open("wb") as output:
         process = subprocess.Popen(
             [program.path, "profile", "--config", str(config)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment(target, folder),
+            env=environment(target, temporary),
             cwd=folder,
             start_new_session=True,
+            umask=0o077,
             preexec_fn=die_with_parent(),
         )
         try:
@@ -228,15 +236,16 @@ def run_job(
                 )
         finally:
             code = end_session(process)
-    if code != 0:
+    # Some failures of its start end with exit code 0, without any record.
+    if code != 0 or not (artifacts / FILE).exists():
         raise PreconditionError(
             Problem(
                 "generator-failed",
                 f"the load generator ended with exit code {code}: {_reason(log, target)}",
                 str(log),
-            ),
+            )
         )
-    return Ran(tuple(read_records(folder / "artifacts")), begin, time.monotonic())
+    return Ran(tuple(read_records(artifacts)), begin, time.monotonic())
 
 
 def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:

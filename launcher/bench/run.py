@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from launcher import __version__, files, paths
 from launcher.bench import generator, metrics
@@ -126,11 +127,18 @@ def open_session(
             f"answers end where the model ends them: {target.engine or 'an unknown engine'} does "
             "not take `ignore_eos`, so their lengths vary"
         )
-    return Session(
-        subject, scenario, path, program, folder, Watch(subject.server.sample), limits,
+    # By way of the session: `tune` gives it the next subject when the server was restarted.
+    session: Session
+
+    def read(sample: Sample) -> Sample:
+        return session.subject.server.sample(sample)
+
+    session = Session(
+        subject, scenario, path, program, folder, Watch(read), limits,
         datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         os.getloadavg(), tuple(notes),
     )  # fmt: skip
+    return session
 
 
 def check_target(target: Target) -> None:
@@ -168,11 +176,10 @@ def run_levels(sessions: list[Session], on_step: OnStep) -> None:
             if value > highest[loop]:
                 continue
             for session in turn:
-                job = generator.requests_of(session.scenario, loop, value)
                 label = f"{value:g} {'at a time' if loop == 'closed' else 'per second'}"
                 name = f"{session.subject.target.name}: " if len(sessions) > 1 else ""
                 on_step(f"{name}{label}, pass {number} of {repetitions}")
-                _measure(session, job, number)
+                measure(session, loop, value, number)
                 level = level_of(session, (loop, value))
                 on_step(f"{name}{label}: {_brief(level)}")
                 if level.overload is not None:
@@ -180,7 +187,13 @@ def run_levels(sessions: list[Session], on_step: OnStep) -> None:
                     session.stopped = f"{label}: {level.overload}"
 
 
-def _measure(session: Session, job: generator.Job, number: int) -> None:
+def measure(session: Session, loop: Literal["closed", "open"], value: float, number: int) -> None:
+    """Measure one level once more, in pass `number`.
+
+    Raises:
+        DeployError: the generator failed.
+    """
+    job = generator.requests_of(session.scenario, loop, value)
     before = session.subject.server.read()
     ran: Ran = generator.run_job(
         session.program, session.subject.target, session.folder, job, session.watch.follow

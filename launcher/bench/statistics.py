@@ -139,8 +139,8 @@ def t_two_sided(t: float, freedom: float) -> float:
 
 def t_quantile(freedom: float, confidence: float = CONFIDENCE) -> float:
     """The half width of a two-sided interval in standard errors."""
-    low, high = 0.0, 1e4
-    for _ in range(80):
+    low, high = 0.0, 1e3
+    while high - low > 1e-6:
         middle = (low + high) / 2
         if t_two_sided(middle, freedom) > 1 - confidence:
             low = middle
@@ -158,9 +158,9 @@ def _incomplete_beta(x: float, a: float, b: float) -> float:
     front = math.exp(
         math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
     )
-    # From the back: 200 terms are far more than it takes for the x that are left.
+    # From the back: 100 terms are far more than it takes for the x that are left.
     fraction = 1.0
-    for term in range(200, 0, -1):
+    for term in range(100, 0, -1):
         half, odd = divmod(term, 2)
         if odd:
             factor = -(a + half) * (a + b + half) * x / ((a + 2 * half) * (a + 2 * half + 1))

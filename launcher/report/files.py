@@ -23,6 +23,12 @@ RENDERERS = {
     ("report", "html"): "launcher.report.card_html",
     ("bench", "html"): "launcher.report.bench_html",
     ("bench compare", "html"): "launcher.report.bench_compare_html",
+    ("bench", "junit"): "launcher.report.bench_junit",
+    ("bench", "csv"): "launcher.report.bench_csv",
+    ("bench", "markdown"): "launcher.report.bench_markdown",
+    ("bench compare", "junit"): "launcher.report.bench_junit",
+    ("bench compare", "csv"): "launcher.report.bench_csv",
+    ("bench compare", "markdown"): "launcher.report.bench_markdown",
     ("compare", "junit"): "launcher.report.junit",
     ("compare", "html"): "launcher.report.html_compare",
     ("compare", "markdown"): "launcher.report.markdown_compare",
@@ -56,7 +62,7 @@ def check_writable(**files: Path | None) -> None:
 
 
 def write_reports(result: Result[Payload], **files: Path | None) -> Result[Payload]:
-    """Render `result` into each named file (`junit=`, `html=`, `markdown=`).
+    """Render `result` into each named file (`junit=`, `html=`, `markdown=`, `csv=`).
 
     A file that cannot be written becomes an error of the result that is returned: the run was
     made, and its verdict is not lost. A run that passed ends with 3 then, for a pipeline would

@@ -10,6 +10,7 @@ The load average stands beside every figure; docs/bench.md keeps the table and t
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import statistics
@@ -33,7 +34,7 @@ ENV = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "AIPERF_UI_TYPE": "
 
 @dataclass(frozen=True)
 class Reported:
-    """What a generator reports: seconds (TTFT, TTFA: medians; ITL: mean), tokens of all requests."""
+    """What a generator reports: seconds (medians; of ITL the mean), tokens of all requests."""
 
     ttft: float | None
     ttfa: float | None
@@ -141,7 +142,8 @@ def guidellm_own(folder: Path) -> Reported:
     return Reported(
         statistics.median(values("time_to_first_token_ms")),
         statistics.median(values("time_to_first_output_token_ms")),
-        statistics.fmean(values("inter_token_latency_ms")), sum(row["output_tokens"] or 0 for row in rows), len(rows),
+        statistics.fmean(values("inter_token_latency_ms")),
+        sum(row["output_tokens"] or 0 for row in rows), len(rows),
     )  # fmt: skip
 
 
@@ -153,7 +155,7 @@ def truth(lines: list[dict[str, Any]]) -> Reported:
         ttft.append(chunks[0][0] - line["read"])
         content = [at for at, kind, _ in chunks if kind == "content"]
         ttfa.append(content[0] - line["read"])
-        gaps += [b[0] - a[0] for a, b in zip(chunks, chunks[1:], strict=False)]
+        gaps += [b[0] - a[0] for a, b in itertools.pairwise(chunks)]
     return Reported(
         statistics.median(ttft), statistics.median(ttfa), statistics.fmean(gaps),
         sum(line["tokens"] for line in lines), len(lines),

@@ -51,7 +51,7 @@ def test_a_service_fails_where_it_is_not_served_as_it_should_be(
 
 
 def test_a_doctor_fails_by_a_fail_and_not_by_a_warning() -> None:
-    findings = [Finding(word, word, word, "", "", None, True) for word in ("PASS", "WARN")]  # type: ignore[arg-type]
+    findings = [Finding(word, word, word, "", "", None, True) for word in ("PASS", "WARN")]
     assert parts.doctor(findings, None).verdict == "pass"
     failed = parts.doctor([*findings, *FULL.doctor], None)
     assert (failed.verdict, failed.message.split(";")[0]) == ("fail", "FAIL: shm-size")
@@ -95,7 +95,7 @@ def test_a_bench_has_the_verdict_of_its_gates(gates: Any, verdict: str) -> None:
 
 
 def test_an_incident_since_the_start_is_worth_reading_and_no_failure() -> None:
-    (row,) = decode(tuple[IncidentRow, ...], encode(FULL.incidents))  # type: ignore[arg-type]
+    (row,) = decode(tuple[IncidentRow, ...], encode(FULL.incidents))
     assert parts.incidents((), NOW).verdict == "pass"
     assert parts.incidents((row,), NOW - 120).verdict == "note"
     assert parts.incidents((row,), NOW).verdict == "pass"

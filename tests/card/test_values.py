@@ -5,6 +5,7 @@ from __future__ import annotations
 from launcher.card.values import UNKNOWN, card_profile, flatten, without_secrets
 from launcher.errors import Problem
 from launcher.instance.instance_status import InstanceStatus, Record
+from launcher.json_values import JsonValue
 from launcher.keeper.state import EndError
 from launcher.plan.model import Flag, LaunchPlan
 from launcher.profile.model import Origin
@@ -22,7 +23,9 @@ def origins_of(resolved: dict[str, object], **origins: Origin) -> dict[str, str]
 
 
 def test_values_are_told_by_the_path_of_their_key() -> None:
-    values = {"name": "one", "ports": {"api": 80}, "gpus": ["0", "1"], "env": {}}
+    values: dict[str, JsonValue] = {
+        "name": "one", "ports": {"api": 80}, "gpus": ["0", "1"], "env": {},
+    }  # fmt: skip
     assert list(flatten(values)) == [
         ("name", "one"), ("ports.api", 80), ("gpus", ["0", "1"]), ("env", {}),
     ]  # fmt: skip
@@ -52,7 +55,8 @@ def test_the_same_values_have_the_same_hash_in_any_order() -> None:
 
 
 def test_a_secret_is_hidden_and_a_reference_to_one_is_shown() -> None:
-    values = {"api-key": "env:KEY", "env": {"HF_TOKEN": "abc123", "MODE": "fast"}}
+    env: dict[str, JsonValue] = {"HF_TOKEN": "abc123", "MODE": "fast"}
+    values: dict[str, JsonValue] = {"api-key": "env:KEY", "env": env}
     card = card_profile(values, {}, None, path=None)
     assert {one.key: one.value for one in card.values} == {
         "api-key": "env:KEY", "env.HF_TOKEN": MASK, "env.MODE": "fast",

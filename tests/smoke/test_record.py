@@ -81,7 +81,7 @@ def test_an_instance_that_was_removed_meanwhile_has_no_record(tmp_path: Path) ->
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": "ernie-deploy/smoke-record/9"}', "\x00"])
 def test_a_damaged_record_is_an_error_and_no_run(text: str, tmp_path: Path) -> None:
     (tmp_path / record.FILE).write_text(text)
-    with pytest.raises(ValueError, match="smoke.json|schema|Expecting"):
+    with pytest.raises(ValueError, match=r"smoke\.json|schema|Expecting"):
         record.read_record(tmp_path)
 
 

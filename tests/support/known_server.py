@@ -139,6 +139,12 @@ async def _answer(
     asked = body.get("max_completion_tokens") or body.get("max_tokens") or known.tokens
     tokens = min(known.tokens, int(str(asked)))
     prompt = len(json.dumps(body.get("messages", body.get("prompt", "")))) // 4
+    if not body.get("stream"):
+        usage = {"prompt_tokens": prompt, "completion_tokens": tokens}
+        message = {"role": "assistant", "content": known.word * tokens}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        writer.write(_whole("200 OK", {"model": MODEL, "choices": [choice], "usage": usage}))
+        return
     loop = asyncio.get_running_loop()
     begin = loop.time()
     head = (
