@@ -82,6 +82,8 @@ def bench(one: CardBench | None, note: str | None) -> Part:
         return Part("bench", "Bench", "fail", f"missed: {names}; {text}")
     if run.verdict == "refused":
         return Part("bench", "Bench", "inconclusive", f"verdicts are refused; {text}")
+    if run.generator.problem:
+        return Part("bench", "Bench", "inconclusive", f"{run.generator.problem}; {text}")
     gates = f"{len(run.gates)} gates met" if run.gates else "no gates"
     return Part("bench", "Bench", "pass", f"{gates}; {text}")
 

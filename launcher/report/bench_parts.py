@@ -46,6 +46,8 @@ def header(run: BenchRun, title: str) -> str:
         f"{run.generator.name} {run.generator.version}",
     )  # fmt: skip
     notes = "".join(f'<p class="dim">{escape(note)}</p>' for note in run.notes)
+    if run.generator.problem and run.verdict != "refused":
+        notes += f'<p class="doubt">Not to be believed: {escape(run.generator.problem)}</p>'
     if run.stopped:
         notes += f'<p class="doubt">Ended early: {escape(run.stopped)}</p>'
     return (
@@ -165,8 +167,8 @@ def details(run: BenchRun) -> str:
         inside = data_table(heads, rows) + _server(one) + _cost(one)
         text += (
             f'<details class="level" data-print><summary><b>{escape(one.label)}</b> '
-            f'<span class="dim">{one.counts.sent} requests sent, {one.counts.warm_up} of them to '
-            f'warm up</span></summary><div class="inside">{inside}</div></details>'
+            f'<span class="dim">{one.counts.sent} requests, and {one.counts.warm_up} before them '
+            f'to warm up</span></summary><div class="inside">{inside}</div></details>'
         )
     return section("details", "Each level", text) if text else ""
 

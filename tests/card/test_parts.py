@@ -94,6 +94,13 @@ def test_a_bench_has_the_verdict_of_its_gates(gates: Any, verdict: str) -> None:
     assert parts.bench(replace(one, outdated="old"), None).verdict == "could not check"
 
 
+def test_a_bench_on_a_busy_machine_proves_nothing() -> None:
+    busy = replace(bench_run().generator, problem="the machine was too busy")
+    part = parts.bench(CardBench(bench_run(generator=busy), "the last run"), None)
+    assert part.verdict == "inconclusive"
+    assert part.message.startswith("the machine was too busy")
+
+
 def test_an_incident_since_the_start_is_worth_reading_and_no_failure() -> None:
     (row,) = decode(tuple[IncidentRow, ...], encode(FULL.incidents))
     assert parts.incidents((), NOW).verdict == "pass"

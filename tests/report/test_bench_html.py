@@ -71,6 +71,11 @@ def test_what_was_measured_is_exact() -> None:
         assert part in text, part
 
 
+def test_a_run_that_is_not_to_be_believed_says_so_without_gates_too() -> None:
+    busy = replace(bench_run().generator, problem="the machine was too busy")
+    assert "Not to be believed: the machine was too busy" in page_of(bench_run(generator=busy)).text
+
+
 def test_where_client_and_server_disagree_is_marked() -> None:
     text = page_of(bench_run()).text
     assert "DISAGREE" in text

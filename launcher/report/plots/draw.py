@@ -77,6 +77,9 @@ def draw(figure: dict[str, Any]) -> str:
             low, high = axis.get_view_interval()
             if low < 0 <= low + 0.1 * (high - low):
                 axis.axes.set(**{f"{axis.axis_name}lim": (0, high if high > 0 else 1)})
+    if any(series["kind"] == "steps" for series in figure["series"]):
+        # A time line is read against nothing in use.
+        axes.set_ylim(bottom=0)
     if len(figure["series"]) > 1:
         columns = 4 if len(figure["series"]) > 6 else 3
         drawn.legend(loc="outside lower center", ncols=columns, handlelength=2.6)
