@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import sys
 
-import optuna
-
 
 def main() -> None:
     """Answer one question."""
+    import optuna  # only the generator's environment has it
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     question = json.load(sys.stdin)
     space = {

@@ -23,9 +23,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -233,6 +236,22 @@ async def _main(port: int, state: State) -> None:
     sys.stdout.write(f"listening on {server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()
+
+
+@contextlib.contextmanager
+def serving(record: Path, *options: str) -> Iterator[str]:
+    """A known server as a process of its own; its base URL."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.known_server", "--record", str(record), *options],
+        cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{process.stdout.readline().split()[-1]}/v1"
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
 
 
 def main() -> None:
