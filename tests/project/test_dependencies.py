@@ -15,6 +15,8 @@ OPTIONAL = {
     "huggingface_hub", "modelscope_hub", "aistudio_sdk",
     # `launcher/engines/gateway/hooks/` runs in the environment of the gateway.
     "litellm",
+    # `launcher/bench/ask_optuna.py` runs in the environment of the load generator.
+    "optuna",
 }  # fmt: skip
 
 
