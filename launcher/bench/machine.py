@@ -7,7 +7,6 @@ takes a sample of server and machine every second.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import threading
@@ -152,7 +151,7 @@ def describe_machine(before: tuple[float, ...], *, is_local: bool) -> Machine:
     return Machine(
         name=platform.node(),
         system=f"{platform.system()} {platform.release()}",
-        cpu=_processor(),
+        cpu=processes.processor_name() or platform.machine(),
         cores=float(len(os.sched_getaffinity(0))),
         memory=memory.read().total,
         gpus=tuple(gpu.name for gpu in report.gpus),
@@ -160,11 +159,3 @@ def describe_machine(before: tuple[float, ...], *, is_local: bool) -> Machine:
         load_after=os.getloadavg(),
         is_local=is_local,
     )
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
-        for line in file.read(65536).splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.machine()

@@ -54,7 +54,6 @@ METRICS = (
 BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}
 LATENCIES = ("ttft", "ttfa", "itl", "tpot", "e2e")
 """What an SLO can bound."""
-RATES = ("requests_rate", "tokens_rate", "total_rate", "error_rate", "goodput", "goodput_share")
 _PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
 
 RequestLimits = Mapping[str, float]

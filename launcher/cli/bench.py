@@ -32,9 +32,11 @@ RUN = "run"
 class _BenchGroup(VerbGroup):
     """Without `compare` or `tune`, the words are those of `run`."""
 
+    default = RUN
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
-            args = [RUN, *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 
@@ -59,9 +61,9 @@ def command() -> None:
 @command.command(
     RUN,
     epilog=examples(
-        "bench ernie-tiny-cpu --concurrency 1,2,4 --requests 20",
-        "bench http://gpu7:8180 --scenario arrivals --rate 1,2,4 --output run.json",
-        "bench ernie-thinking --baseline run.json --tolerance 10",
+        "bench run ernie-tiny-cpu --concurrency 1,2,4 --requests 20",
+        "bench run http://gpu7:8180 --scenario arrivals --rate 1,2,4 --output run.json",
+        "bench run ernie-thinking --baseline run.json --tolerance 10",
         arguments=TARGET_OR_URL,
     ),
 )

@@ -135,7 +135,7 @@ def read_subject(target: str, model: str | None, key: str | None) -> Subject:
 
         profile = served_profile(service).resolved
         return make_subject(resolved, current_instances(service), profile)
-    if resolved.kind == "hosted":
+    if resolved.kind != "instance":
         return make_subject(resolved)
     from launcher.instance.store import open_instance
 

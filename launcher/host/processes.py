@@ -104,6 +104,14 @@ class Thread:
     stack: str
 
 
+def processor_name() -> str:
+    """The model of this machine's processor; "" where the kernel does not tell it (arm64)."""
+    for line in _lenient("", "cpuinfo", LONGEST_COMMAND).decode(errors="replace").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return ""
+
+
 def this_host() -> Host:
     """The identity of the machine, boot and pid namespace we run in.
 

@@ -59,7 +59,23 @@ def _remarks(run: BenchRun) -> list[str]:
             for one in level.server
             if one.is_disputed and one.client is not None and one.server is not None
         ]
-    return lines + _cost(run.levels)
+    return [*_while_it_ran(run), *lines, *_cost(run.levels)]
+
+
+def _while_it_ran(run: BenchRun) -> list[str]:
+    """The highest values of the time line, and where the generator was."""
+    parts = []
+    for title, name, scale, unit in (
+        ("requests waiting", "waiting", 1, ""), ("KV cache", "kv_use", 100, " %"),
+        ("engine's memory", "server_memory", 1 / 2**30, " GiB"),
+    ):  # fmt: skip
+        values = [value for one in run.timeline if (value := getattr(one, name)) is not None]
+        if values:
+            parts.append(f"{title} {max(values) * scale:.3g}{unit}")
+    lines = [f"at most: {', '.join(parts)}"] if parts else []
+    if run.machine.is_local:
+        lines.append("the load generator ran on the server's machine and took some of it")
+    return lines
 
 
 def _cost(levels: Sequence[Level]) -> list[str]:
@@ -103,7 +119,7 @@ def comparison(result: Result[BenchComparison]) -> str:
     lines += table(every) if len(every) > 1 else ["the two runs have no level in common"]
     reasons = {one.reason for one in data.figures if one.verdict == "refused"}
     lines += [f"refused: {reason}" for reason in sorted(reasons)]
-    lines.append(f"test: {data.test}")
+    lines.append(f"{'taken in turns; ' if data.interleaved else ''}test: {data.test}")
     lines += [f"written: {path}" for path in data.files]
     return "\n".join(lines)
 
@@ -117,6 +133,9 @@ def tuning(result: Result[Tuning]) -> str:
         score = "" if one.score is None else f"{one.score:.4g}"
         every.append((str(one.number), settings or "the profile's own", score, one.problem or ""))
     lines = [f"{data.target.name}: {data.objective}", *table(every), f"search: {data.search}"]
+    lines += [f"tried: {key} {', '.join(map(str, one))}" for key, one in data.bounds.items()]
+    for row in data.proof.figures if data.proof is not None else ():
+        lines.append(f"proof: {row.metric} {row.verdict}: {row.reason}")
     if data.overlay is not None:
         lines.append(f"overlay: {data.overlay}")
     return "\n".join([*lines, data.conclusion])

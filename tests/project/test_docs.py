@@ -131,7 +131,9 @@ def test_a_command_in_the_documentation_exists_with_its_options(line: str) -> No
         return
     assert command is not None, f"no such command: {name}"
     if isinstance(command, click.Group):
-        command, rest = command.commands[rest[0]], rest[1:]
+        default = getattr(command, "default", "")
+        verb, rest = (rest[0], rest[1:]) if rest[0] in command.commands else (default, rest)
+        command = command.commands[verb]
     with command.make_context(name, rest):  # raises for a wrong option or value
         pass
 

@@ -92,6 +92,8 @@ def draw(figure: dict[str, Any]) -> str:
 def _line(axes: Any, series: dict[str, Any]) -> None:
     look = series["look"]
     colour = COLOURS[look % len(COLOURS)]
+    # A single point has no dashes: its marker has to tell it from another of the same colour.
+    marker = MARKERS[(look + 2 * (series["dash"] or 0)) % len(MARKERS)]
     dashes = DASHES[(look if series["dash"] is None else series["dash"]) % len(DASHES)]
     x, y = _numbers(series["x"]), _numbers(series["y"])
     label = _plain(series["label"])
@@ -102,7 +104,7 @@ def _line(axes: Any, series: dict[str, Any]) -> None:
     every = max(1, len(x) // 10)
     curve = series["kind"] == "curve"
     axes.plot(
-        x, y, color=colour, linestyle=dashes, label=label, marker=MARKERS[look % len(MARKERS)],
+        x, y, color=colour, linestyle=dashes, label=label, marker=marker,
         markevery=(look % every, every) if curve else None, markersize=4 if curve else 5,
     )  # fmt: skip
     if series["low"]:
