@@ -13,10 +13,12 @@ from launcher.bench.result import (
     ComparedFigure,
     Distribution,
     Estimate,
+    Sample,
 )
 from launcher.report import bench_compare_html, bench_html, bench_units
 from launcher.report.bench_figures import figures, throughput
-from launcher.report.plots import plotter
+from launcher.report.plots import draw, plotter
+from launcher.report.plots.figure import Series
 from launcher.result import Result
 from tests.report.card_results import GATES
 from tests.report.test_html import Page
@@ -121,15 +123,25 @@ def test_every_plot_has_words_for_who_does_not_see_it() -> None:
 
 
 def test_no_two_lines_of_a_plot_differ_by_colour_alone() -> None:
+    """Points differ by their markers, for a single one has no dashes; others by those too."""
     many = tuple(level(value=2**n, ttft=0.1 * (n + 1)) for n in range(12))
-    for one in figures(bench_run(levels=many)):
-        looks = [
-            (series.look if series.dash is None else series.dash, series.look)
+    cards = tuple(Sample(float(at), 1.0, 2.0, 0.5, (9,) * 8, 9) for at in range(5))
+    server = bench_run(timeline=cards)
+    both = comparison(a=server, b=server)
+    for one in (*figures(bench_run(levels=many)), *bench_compare_html.figures(both)):
+        shapes = {
+            (marker(series), dashes(series) if series.kind != "line" else None)
             for series in one.series
-        ]
-        dashes = [dash % 4 for dash, _ in looks]
-        shapes = [look % 7 for _, look in looks]
-        assert len(set(zip(dashes, shapes, strict=True))) == len(looks), one.name
+        }
+        assert len(shapes) == len(one.series), one.name
+
+
+def dashes(series: Series) -> int:
+    return (series.look if series.dash is None else series.dash) % len(draw.DASHES)
+
+
+def marker(series: Series) -> int:
+    return (series.look + 2 * (series.dash or 0)) % len(draw.MARKERS)
 
 
 def test_a_plot_of_many_levels_shows_those_that_lie_evenly_among_them() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0478c", "#000000")
 """Okabe and Ito's, as far as they have a contrast of 3 to 1 on white; the purple is darker."""
-MARKERS = ("o", "s", "^", "D", "v", "X", "P")
+MARKERS = ("o", "s", "^", "D", "v", "X", "P", "<", "*", "h", ">")
 DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)))
 WIDTH, HEIGHT = 4.2, 3.1
 """Inches: readable at the width of a phone, two side by side on a desk."""
@@ -97,11 +97,14 @@ def _line(axes: Any, series: dict[str, Any]) -> None:
     dashes = DASHES[(look if series["dash"] is None else series["dash"]) % len(DASHES)]
     x, y = _numbers(series["x"]), _numbers(series["y"])
     label = _plain(series["label"])
-    if series["kind"] == "steps":
-        axes.step(x, y, where="post", color=colour, linestyle=dashes, label=label)
-        return
     # Markers at a tenth of the points of a dense line: it stays told apart without colour.
     every = max(1, len(x) // 10)
+    if series["kind"] == "steps":
+        axes.step(
+            x, y, where="post", color=colour, linestyle=dashes, label=label, marker=marker,
+            markevery=(look * every // 2 % every, every), markersize=3.5,
+        )  # fmt: skip
+        return
     curve = series["kind"] == "curve"
     axes.plot(
         x, y, color=colour, linestyle=dashes, label=label, marker=marker,
