@@ -134,12 +134,13 @@ def test_an_engine_is_not_held_back_while_the_keeper_is_busy(
     start: Callable[[str], Started],
 ) -> None:
     """The loop does not turn here; what was written meanwhile is taken before a death is judged."""
-    one = start(f"import os\nos.write(2, b'x' * 99 + b'\\n')\nos.write(1, b'y' * {PIPE_SIZE - 1})")
+    one = start(
+        f"import os\nos.write(2, b'x' * 99 + b'\\n')\nos.write(1, b'y' * {PIPE_SIZE - 1} + b'\\n')"
+    )
     pipe = one.engine.process.stdout
     assert pipe is not None
     if fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) < PIPE_SIZE:
         pytest.skip("this user's limit of pages in pipes is reached")
     assert one.engine.process.wait(240) == 0
     one.engine.drain()
-    one.engine.close()
     assert sum(map(len, one.texts())) == 99 + PIPE_SIZE - 1
