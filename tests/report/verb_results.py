@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from launcher.result import Result
+from tests.report.key_results import KEYS
 from tests.report.results import (
     EVERY_VERDICT,
     check,
@@ -649,6 +650,7 @@ RENDERINGS = {
 
 TEXTS: dict[str, Result[Any]] = {
     **DRILLS, **DIAGNOSES, **DOCTOR, **ENGINES, **INCIDENTS, **INSTANCES, **PROFILES, **SMOKES,
-    **SMOKE_LISTING, **PLANS, **SERVICES, **WEIGHTS, **RENDERINGS,
+    **SMOKE_LISTING, **PLANS, **SERVICES, **KEYS, **WEIGHTS,
+    **RENDERINGS,
 }  # fmt: skip
 """Every result by the name of its stored text."""

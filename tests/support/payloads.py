@@ -47,6 +47,7 @@ from launcher.report.payloads import (
     Version,
 )
 from launcher.result import Result
+from launcher.service.key_payloads import KeyList, KeyRotation, Usage
 from launcher.service.overview import OverviewWithServices
 from launcher.service.payloads import Deployed, Held, History, ServiceDown, StatusWithServices
 from launcher.service.wait import ServiceWaited
@@ -72,6 +73,9 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "history": (History,),
     "lock": (Held,),
     "unlock": (Held,),
+    "keys list": (KeyList,),
+    "keys rotate": (KeyRotation,),
+    "usage": (Usage,),
     "status": (Status, StatusWithServices),
     "top": (Overview, OverviewWithServices),
     "wait": (Waited, ServiceWaited),
