@@ -1,4 +1,4 @@
-"""Why the rendered probes ask the keeper: of the engine, Kubernetes would take a 304 for a success."""
+"""Why the rendered probes ask the keeper: Kubernetes takes 304 of an engine for a success."""
 
 import http.client
 from contextlib import closing

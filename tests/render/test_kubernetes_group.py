@@ -107,8 +107,8 @@ def test_the_script_asks_for_every_address(tmp_path: Path) -> None:
     for name, text in {
         # The second address is known at the second question only.
         "getent": 'case $2 in\nlarge-0.large.ns) echo "10.0.0.1 STREAM $2" ;;\n'
-        'large-0-1.large.ns) [ -e "$0.asked" ] && echo "10.0.0.2 STREAM" || { : >"$0.asked"; exit 2; }'
-        " ;;\n*) exit 2 ;;\nesac\n",
+        'large-0-1.large.ns) [ -e "$0.asked" ] || { : >"$0.asked"; exit 2; }\n'
+        'echo "10.0.0.2 STREAM" ;;\n*) exit 2 ;;\nesac\n',
         "ernie-deploy": 'printf "%s\\n" "$@"\n',
         "sleep": "exit 0\n",
     }.items():

@@ -1,9 +1,9 @@
 """The CPU image, built and run by podman: what deploy/docker and the rendered profile say is true.
 
-Needs root, podman, runc and mmdebstrap of Debian, 6 GB of disk and ten minutes. No container registry
-is asked: the base is a Debian made by mmdebstrap, with Python as the official image has it. Where the
-machine may not raise limits (no CAP_SYS_RESOURCE), containers need limits below its own, and Debian's
-crun refuses even these, so runc runs them.
+Needs root, podman, runc and mmdebstrap of Debian, 6 GB of disk and ten minutes. No registry of
+containers is asked: the base is a Debian made by mmdebstrap, with Python as the official image has
+it. Where the machine may not raise limits (no CAP_SYS_RESOURCE), a container needs explicit ones
+that are not above its own.
 """
 
 import os
