@@ -7,7 +7,6 @@ again. Whether a listed replica gets requests is decided by HAProxy's own check 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import re
@@ -30,6 +29,8 @@ from launcher.result import Result
 
 POLL = 1.0
 """Seconds between two looks at the folder."""
+REREAD = 30
+"""Looks after which files are read although the folder seems unchanged: its time has a grain."""
 LONGEST_FILE = 4096
 """Bytes of an endpoint's file; it has one line."""
 MOST_FILES = 10_000
@@ -111,30 +112,38 @@ def follow(
 ) -> Iterator[Doorway]:
     """Look at the folder every second, without end; yields the doorway after each change.
 
-    `before` is what `open_door` returned. A folder that cannot be read changes nothing: its file
-    server may come back.
+    `before` is what `open_door` returned. Files are read again only where the folder has changed,
+    and every `REREAD` looks: a thousand of them on a file server are not read each second. A folder
+    that cannot be read changes nothing: its file server may come back.
 
     Raises:
         PreconditionError: the front door was stopped, or HAProxy refuses a change.
     """
     settings, _ = _settings(profile)
-    while True:
+    last: int | None = None
+    for look in itertools.count():
         sleep(POLL)
         try:
+            stamp = os.stat(folder).st_mtime_ns
+            if stamp == last and look % REREAD:
+                continue
             published = read_endpoints(folder)
-        except PreconditionError:
+        except (OSError, PreconditionError):
             continue
-        _apply(settings, published)
+        last = stamp if _apply(settings, published) else None
         now = _doorway(settings, published)
         if now != before:
             yield now
         before = now
 
 
-def _apply(settings: DoorSettings, published: Published) -> None:
-    """One step towards what is published; a server that still works on requests leaves later."""
-    with contextlib.suppress(DeadlineError):
+def _apply(settings: DoorSettings, published: Published) -> bool:
+    """One step towards what is published; False where a server still works on requests."""
+    try:
         apply(settings, published.servers, deadline=BUSY_DEADLINE)
+    except DeadlineError:
+        return False
+    return True
 
 
 def _settings(profile: Profile) -> tuple[DoorSettings, Profile]:

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,12 +66,12 @@ class Keeper:
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "s"
     folder.mkdir()
     monkeypatch.setenv("ERNIE_DEPLOY_HOME", str(folder))
     monkeypatch.chdir(folder)
-    yield folder
+    return folder
 
 
 @pytest.mark.parametrize(
