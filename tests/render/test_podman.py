@@ -63,18 +63,18 @@ class Podman:
 
     def import_base(self) -> None:
         """An image like python:3.11-slim-bookworm, by Debian's packages."""
-        made = subprocess.Popen(
+        with subprocess.Popen(
             ["mmdebstrap", "--quiet", "--variant=minbase",
              "--include=python3,python3-pip,python3-venv,ca-certificates",
              '--customize-hook=rm "$1"/usr/lib/python3*/EXTERNALLY-MANAGED',
              '--customize-hook=ln -s python3 "$1"/usr/bin/python', "bookworm", "-"],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        subprocess.run(
-            [*self.argv, "import", "-", "localhost/python:bookworm"],
-            stdin=made.stdout, capture_output=True, check=True, timeout=LONGEST,
-        )  # fmt: skip
-        assert made.wait() == 0
+        ) as made:  # fmt: skip
+            subprocess.run(
+                [*self.argv, "import", "-", "localhost/python:bookworm"],
+                stdin=made.stdout, capture_output=True, check=True, timeout=LONGEST,
+            )  # fmt: skip
+        assert made.returncode == 0
 
     def close(self) -> None:
         self.run("rm", "--all", "--force", "--time", "0", check=False)
