@@ -631,6 +631,11 @@ RENDERINGS = {
         "target": "compose", "release": "2.5.0", "folder": "out",
         "files": [{"path": "compose.yaml", "text": ""}, {"path": "profile.yaml", "text": ""}],
     }, "ernie"),
+    "door": result("door", {
+        "url": "http://0.0.0.0:8180/v1",
+        "replicas": {"ernie-0": "10.0.0.7:21666", "ernie-1": "10.0.0.8:26355"},
+        "refused": ["ernie-2: not one line `NAME HOST:PORT ADMIN_PORT`"],
+    }, "ernie"),
     "diff": result("diff", {
         "drift": True,
         "rows": [
