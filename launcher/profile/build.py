@@ -12,6 +12,7 @@ from launcher.json_values import (
     integer_at,
     is_list,
     list_at,
+    number_at,
     object_at,
 )
 from launcher.profile.model import Health, Liveness, Logs, Profile, Restart, Stop
@@ -61,6 +62,7 @@ def build(values: JsonObject, path: str | None = None) -> Profile:
         liveness=_section(Liveness(), values, "liveness"),
         stop=_section(Stop(), values, "stop"),
         smoke=object_at(values, "smoke"),
+        slo=object_at(values, "slo"),
         logs=_section(Logs(), values, "logs"),
         notify=tuple(object_at(one) for one in list_at(values, "notify")),
         service=_service(values) if "service" in values else None,
@@ -90,9 +92,29 @@ def _service(values: JsonObject) -> ServiceSettings:
         gpus=sets,
         keys=read_keys(section),
         front_door=_section(FrontDoor(), {"front-door": door}, "front-door"),
-        rollout=_section(RolloutSettings(), section, "rollout"),
+        rollout=_rollout(values),
         group=_group(section) if "group" in section else None,
     )
+
+
+def _rollout(values: JsonObject) -> RolloutSettings:
+    """The `rollout:` part of a service, with the objectives of the profile's `slo:`.
+
+    A mean above the largest percentile that an objective allows cannot be within it.
+    """
+    section, slo = object_at(values, "service"), object_at(values, "slo")
+    settings = _section(RolloutSettings(), section, "rollout")
+    error_rate = number_at(slo, "error-rate")
+    if error_rate is not None and "max-error-rate" not in object_at(section, "rollout"):
+        settings = dataclasses.replace(settings, max_error_rate=float(error_rate))
+    return dataclasses.replace(
+        settings, slo_ttft=_largest(slo, "ttft"), slo_latency=_largest(slo, "e2e")
+    )
+
+
+def _largest(slo: JsonObject, metric: str) -> float | None:
+    limits = [one for one in object_at(slo, metric).values() if isinstance(one, (int, float))]
+    return float(max(limits)) if limits else None
 
 
 def _group(section: JsonObject) -> GroupSettings:

@@ -132,7 +132,8 @@ class Profile:
     """What the operator asks for; every optional key is None or empty when not given.
 
     `notify` are the targets as `launcher.profile.notify_type` reads them, every default put in.
-    `render` is what only `ernie-deploy render` reads.
+    `slo` are the objectives of `bench` and `deploy`, in seconds and shares. `render` is what only
+    `ernie-deploy render` reads.
     `settings` are the neutral keys that the profile gives, by path (`max-num-seqs`,
     `parsers.reasoning`): each engine maps them to its own options, or refuses them. `resolved` is
     the whole profile as plain JSON types, after extends, overlays, variables and `--set`, keys in
@@ -161,6 +162,7 @@ class Profile:
     liveness: Liveness = Liveness()
     stop: Stop = Stop()
     smoke: JsonObject = field(default_factory=dict)
+    slo: JsonObject = field(default_factory=dict)
     logs: Logs = Logs()
     notify: tuple[JsonObject, ...] = ()
     service: ServiceSettings | None = None

@@ -54,6 +54,9 @@ class ServiceKey:
 class RolloutSettings:
     """What a new revision has to prove; times in seconds, rates as shares (0.01 is 1 %).
 
+    `slo_ttft` and `slo_latency` are what the means of a watch may not be above, from the profile's
+    `slo:` section; None where it does not say.
+
     `canary` are the shares of the traffic that it gets before it gets all. Without `smoke_tags` the
     profile's own `smoke:` section says what is checked.
     """
@@ -66,6 +69,8 @@ class RolloutSettings:
     max_latency_increase: float = 1.0
     min_requests: int = 20
     drain: float = 600.0
+    slo_ttft: float | None = None
+    slo_latency: float | None = None
 
 
 @dataclass(frozen=True)

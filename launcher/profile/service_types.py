@@ -32,6 +32,18 @@ def percentage(node: Scalar) -> float:
     raise ScalarError(f"{quote_value(text)} is not a percentage", "write it like 1% or 0.01")
 
 
+def decimal(node: Scalar) -> float:
+    """A number above 0, with decimals.
+
+    Raises:
+        ScalarError: it is none.
+    """
+    text = node.text.strip()
+    if not re.fullmatch(_SHARE, text) or not float(text):
+        raise ScalarError(f"{quote_value(text)} is not a number above 0", "write it like 2.5")
+    return float(text)
+
+
 def _percentages(check: Checker, key: Key, path: str, node: Node) -> JsonValue:
     """Rising shares between 0 and 1."""
     shares: list[JsonValue] = []
@@ -101,6 +113,7 @@ _SHARE_SCHEMA: JsonObject = {
         VARIABLE,
     ]
 }
+_DECIMAL_SCHEMA: JsonObject = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, VARIABLE]}
 _DEVICE_LIST: JsonObject = {"type": ["array", "string", "integer"]}
 
 SERVICE_TYPES = (
@@ -116,6 +129,7 @@ SERVICE_TYPES = (
         },
     ),
     scalar_type("percentage", percentage, _SHARE_SCHEMA),
+    scalar_type("decimal", decimal, _DECIMAL_SCHEMA),
     value_type(
         "percentages", _percentages, {"type": ["array", "string", "number"], "items": _SHARE_SCHEMA}
     ),

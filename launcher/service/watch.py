@@ -117,6 +117,18 @@ def judge(
             f"{seen.failed} of {seen.answers} answers failed ({seen.error_rate:.1%}; at most"
             f" {settings.max_error_rate:.1%} may)", names[0],
         )  # fmt: skip
+    for title, value, count, objective in (
+        ("an answer took", seen.latency, seen.answers, settings.slo_latency),
+        ("the first token took", seen.ttft, seen.ttft_count, settings.slo_ttft),
+    ):
+        if value is None or objective is None or count < settings.min_requests:
+            continue
+        if value > objective:
+            raise _worse(
+                "watch-slo",
+                f"{title} {value:.3f} s on average; the profile's `slo:` allows {objective:g} s"
+                f" (from {count} answers)", names[0],
+            )  # fmt: skip
     for title, value, count, reference in (
         ("an answer took", seen.latency, seen.answers, baseline.latency),
         ("the first token took", seen.ttft, seen.ttft_count, baseline.ttft),

@@ -38,6 +38,8 @@ ROOMS = (
     "smoke",
     "service",
     "drill",
+    "bench",
+    "card",
     "report",
     "cli",
 )

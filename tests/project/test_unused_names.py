@@ -20,6 +20,7 @@ EXCEPTIONS = {
     "launcher.report.top_pages:*Page.*": "textual's names of a screen",
     "launcher.report.top_view:TopApp.*": "textual's names of an application",
     "launcher.report.*:render": "report.files imports the module by its name",
+    "launcher.report.*:render_noted": "report.files imports the module by its name",
     "launcher.preparation.owners:Owners.of_port": "asked by tests only",
     "launcher.profile.json_schema:text": "writes profiles/profile.schema.json, which ships",
     "launcher.pytest_plugin:pytest_*": "pytest's hooks",

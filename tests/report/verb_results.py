@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from launcher.result import Result
+from tests.report.card_results import CARDS
 from tests.report.key_results import KEYS
 from tests.report.results import (
     EVERY_VERDICT,
@@ -650,7 +651,6 @@ RENDERINGS = {
 
 TEXTS: dict[str, Result[Any]] = {
     **DRILLS, **DIAGNOSES, **DOCTOR, **ENGINES, **INCIDENTS, **INSTANCES, **PROFILES, **SMOKES,
-    **SMOKE_LISTING, **PLANS, **SERVICES, **KEYS, **WEIGHTS,
-    **RENDERINGS,
+    **SMOKE_LISTING, **PLANS, **SERVICES, **KEYS, **WEIGHTS, **RENDERINGS, **CARDS,
 }  # fmt: skip
 """Every result by the name of its stored text."""

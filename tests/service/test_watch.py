@@ -24,6 +24,16 @@ def test_a_revision_as_good_as_before_passes() -> None:
     judge(START, now(50, failed=2), NEW, Baseline(0.5, 0.1, 80), SETTINGS)
 
 
+def test_means_above_the_profile_s_objectives_end_the_rollout_without_a_baseline() -> None:
+    strict = RolloutSettings(min_requests=10, slo_ttft=0.2, slo_latency=1.0)
+    judge(START, now(50), NEW, Baseline(), strict)
+    judge(START, now(5, each=9.0), NEW, Baseline(), strict)
+    for reading, expected in ((now(50, first=0.3), "first token"), (now(50, each=1.5), "answer")):
+        with pytest.raises(StepFailed, match=expected) as caught:
+            judge(START, reading, NEW, Baseline(), strict)
+        assert caught.value.problem.code == "watch-slo"
+
+
 @pytest.mark.parametrize(
     ("reading", "baseline", "code", "message"),
     [

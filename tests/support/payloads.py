@@ -9,6 +9,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
+from launcher.card.payloads import ServingCard
 from launcher.codec import decode
 from launcher.diagnose.diagnosis import LogDiagnosis
 from launcher.diagnose.pages import Explanation, PageIndex
@@ -103,6 +104,7 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "bundle install": (InstalledBundle,),
     "smoke": (SmokeRun, CheckList),
     "drill": (DrillRun, ScenarioList),
+    "report": (ServingCard,),
     "compare": (Comparison,),
     "doctor": (DoctorReport,),
     "diagnose": (InstanceDiagnosis, LogDiagnosis),
