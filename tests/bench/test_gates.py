@@ -13,6 +13,7 @@ from launcher.bench import gates
 from launcher.bench.result import BenchRun, Estimate, Gate, Level, Repetition, encode_run
 from launcher.bench.scenario import read_scenario
 from launcher.errors import UsageError
+from launcher.json_values import JsonObject
 from tests.support.bench_runs import bench_run, level
 
 
@@ -41,7 +42,7 @@ def run_of(*levels: Level, **changes: Any) -> BenchRun:
 
 
 def test_objectives_hold_at_the_level_that_they_name() -> None:
-    slo = {"concurrency": 2, "ttft": {"p99": 0.15}, "error-rate": 0.05}
+    slo: JsonObject = {"concurrency": 2, "ttft": {"p99": 0.15}, "error-rate": 0.05}
     made = gates.slo_gates(bench_run(), slo, "p.yaml:9:1")
     assert verdicts(made) == {"ttft.p99 c2": "met", "error_rate c2": "met"}
     assert made[0].source == "p.yaml:9:1"
@@ -66,10 +67,8 @@ def test_without_a_level_every_one_has_to_hold() -> None:
         ({"e2e": {"p50": 10}}, "met"),
     ],
 )
-def test_floors_are_held_from_below_and_ceilings_from_above(
-    slo: dict[str, object], verdict: str
-) -> None:
-    made = gates.slo_gates(run_of(level()), slo, "slo")  # type: ignore[arg-type]
+def test_floors_are_held_from_below_and_ceilings_from_above(slo: JsonObject, verdict: str) -> None:
+    made = gates.slo_gates(run_of(level()), slo, "slo")
     assert [gate.verdict for gate in made] == [verdict]
 
 
@@ -95,8 +94,8 @@ def test_a_level_that_was_not_reached_is_missed_by_what_stopped_the_run() -> Non
 
 def test_no_verdict_on_latencies_where_the_machine_was_too_busy_but_on_errors() -> None:
     busy = dataclasses.replace(bench_run().generator, problem="a timer was 0.2 s late")
-    slo = {"ttft": {"p50": 9}, "error-rate": 0.001}
-    made = gates.slo_gates(run_of(level(), generator=busy), slo, "slo")  # type: ignore[arg-type]
+    slo: JsonObject = {"ttft": {"p50": 9}, "error-rate": 0.001}
+    made = gates.slo_gates(run_of(level(), generator=busy), slo, "slo")
     assert verdicts(made) == {"ttft.p50 c2": "refused", "error_rate c2": "missed"}
     assert made[0].reason == "a timer was 0.2 s late"
 

@@ -14,6 +14,7 @@ VARIABLES = {
     "hub-clients": "ERNIE_TEST_HUB_CLIENTS_PYTHON",
     "gateway": "ERNIE_TEST_GATEWAY_PYTHON",
     "plots": "ERNIE_TEST_PLOTS_PYTHON",
+    "bench": "ERNIE_TEST_BENCH_PYTHON",
 }
 """Engine to the variable that names its interpreter."""
 
