@@ -23,9 +23,9 @@ from launcher.plan.model import LaunchPlan
 READ_AT_ONCE = 64 * 1024
 """Bytes taken from a pipe before the loop gets its turn again: lines may be one byte long, and
 memory is short."""
-PIPE_SIZE = 1024 * 1024
-"""Bytes that the engine can write before it has to wait for us; what a user without privileges may
-ask for, see pipe(7)."""
+PIPE_SIZE = 256 * 1024
+"""Bytes that the engine can write before it has to wait for us. All pipes of a user without
+privileges share 64 MiB; beyond them new ones of any program get 8 KiB, see pipe(7)."""
 PAUSE = 0.01
 """Seconds in which the lines of an engine that writes them one by one come together: to be woken
 costs more than to take a line."""
