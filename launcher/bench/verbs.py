@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launcher.bench import comparison, gates
+from launcher.bench.record import DOCUMENT
 from launcher.bench.result import (
     BenchComparison,
     BenchRun,
@@ -19,9 +20,6 @@ from launcher.bench.scenario import Scenario
 from launcher.errors import ExitCode, Problem
 from launcher.json_values import JsonObject
 from launcher.result import Result
-
-DOCUMENT = "result.json"
-"""The name of a run's result in its folder."""
 
 
 @dataclass(frozen=True)

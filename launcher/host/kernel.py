@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import resource
 import time
 from collections.abc import Collection, Iterable
@@ -51,6 +53,16 @@ def limit(name: str) -> tuple[int | None, int | None]:
     soft, hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))
     infinite = resource.RLIM_INFINITY
     return (None if soft == infinite else soft, None if hard == infinite else hard)
+
+
+def processor() -> str:
+    """The processor's name; its architecture where the kernel has no name for it."""
+    try:
+        text = (PROC / "cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    names = re.search(r"^model name[ \t]*:[ \t]*(\S.*)$", text, re.MULTILINE)
+    return names[1].strip() if names else platform.machine()
 
 
 def ephemeral_ports() -> tuple[int, int]:

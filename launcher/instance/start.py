@@ -21,6 +21,8 @@ from launcher.errors import PreconditionError, Problem
 from launcher.files import write_atomically
 from launcher.instance.options import FILE as OPTIONS
 from launcher.instance.options import StartOptions
+from launcher.instance.origins import FILE as ORIGINS
+from launcher.instance.origins import origins_text
 from launcher.instance.store import InstanceDir, Lock
 from launcher.json_values import JsonObject, object_at
 from launcher.keeper.events import histories
@@ -90,6 +92,7 @@ def write_files(instance: InstanceDir, prepared: Prepared, options: StartOptions
         # ASCII: YAML, as which `restart` reads it, has its own ideas of U+0085 and U+007F.
         resolved = json.dumps(dict(profile.resolved), indent=1)
         write_atomically(folder / "profile.json", resolved)
+        write_atomically(folder / ORIGINS, origins_text(instance, profile))
         write_atomically(folder / OPTIONS, json.dumps(encode(options)))
         write_atomically(folder / "plan.json", json.dumps(encode(prepared.plan)))
         _put_aside(instance)

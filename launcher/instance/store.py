@@ -3,6 +3,7 @@
 profile.yaml    the profile as given          plan.json     the launch plan
 profile.json    the profile as resolved       state.json    what it is now
 options.json    what else `up` was given      token         the mark of its processes
+origins.json    where its values came from    smoke.json    the last smoke run
 events.jsonl    what happened, when, why      lock          flock of the one writer
 logs/engine.log the engine's output           control.sock  the keeper's socket
 logs/engine/    the engine's own logs         logs/keeper.log
@@ -189,7 +190,8 @@ def every_instance() -> list[InstanceDir]:
     """
     top = paths.instances()
     listed = os.listdir(top) if paths.check_readable(top) else []
-    names = {name for name in listed if (top / name).is_dir()} | survivors.names(top)
+    names = {name for name in listed if os.path.isdir(os.path.join(top, name))}
+    names |= survivors.names(top, names)
     return [InstanceDir(top / name) for name in sorted(names) if _NAME.fullmatch(name)]
 
 
@@ -321,7 +323,7 @@ def view(instance: InstanceDir) -> tuple[InstanceState, State | None, str | None
     living = look(keeper.pid) if keeper else None
     if living and keeper and living.start == keeper.start and living.state not in "ZX":
         kept = survivors.folder_kept_by(living)
-        if kept is not None and os.path.realpath(kept) != os.path.realpath(instance.folder):
+        if kept is not None and not survivors.is_same_folder(kept, instance.folder):
             return InstanceState.FOREIGN, state, f"it is a copy: the instance runs in {kept}"
         return state.state, state, None
     if is_locked(instance.folder) or survivors.keeper_of(instance.folder) is not None:

@@ -29,7 +29,7 @@ SETTLE = 0.1
 """Seconds after a change: who deletes a folder has further files to delete."""
 LOOK = 5.0
 """Seconds between two looks where nothing was told."""
-KEPT = ("profile.yaml", "profile.json", "options.json", "plan.json", "token")
+KEPT = ("profile.yaml", "profile.json", "options.json", "origins.json", "plan.json", "token")
 """Files that `up` wrote, which nothing changes while the instance lives."""
 
 

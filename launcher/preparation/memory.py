@@ -40,12 +40,18 @@ ENOUGH = 64 * MIB
 
 
 def memory_plan(
-    profile: Profile, *, version: str | None, gpu: str | None, largest: bool
+    profile: Profile,
+    *,
+    version: str | None,
+    gpu: str | None,
+    largest: bool,
+    is_running: bool = False,
 ) -> Result[MemoryPlan]:
     """Does the profile fit; with `largest` also how far it could be stretched.
 
     `version` is the engine's release to plan for (None: the newest that the profile admits),
-    `gpu` names a card of the table instead of the one that is here.
+    `gpu` names a card of the table instead of the one that is here. With `is_running` the card is
+    full of this very model: what others hold is not known then, and counts as nothing.
 
     Raises:
         UsageError: unknown card.
@@ -55,6 +61,8 @@ def memory_plan(
     facts = _facts(profile)
     release = _release(profile, version)
     shape, card = shape_of(profile), card_of(profile, gpu)
+    if is_running:
+        card = dataclasses.replace(card, used=0)
     ask, costs = facts.ask(profile, release), facts.costs()
     try:
         prediction = memory.predict(shape, card, ask, costs)

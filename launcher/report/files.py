@@ -19,6 +19,10 @@ RENDERERS = {
     ("drill", "junit"): "launcher.report.drill_junit",
     ("smoke", "html"): "launcher.report.html",
     ("smoke", "markdown"): "launcher.report.markdown",
+    ("report", "junit"): "launcher.report.card_junit",
+    ("report", "html"): "launcher.report.card_html",
+    ("bench", "html"): "launcher.report.bench_html",
+    ("bench compare", "html"): "launcher.report.bench_compare_html",
     ("bench", "junit"): "launcher.report.bench_junit",
     ("bench", "csv"): "launcher.report.bench_csv",
     ("bench", "markdown"): "launcher.report.bench_markdown",
@@ -29,7 +33,10 @@ RENDERERS = {
     ("compare", "html"): "launcher.report.html_compare",
     ("compare", "markdown"): "launcher.report.markdown_compare",
 }
-"""(Command, kind of report) to the module whose `render` makes it."""
+"""(Command, kind of report) to the module whose `render` makes it.
+
+A module with `render_noted` instead also says what its document lacks.
+"""
 
 
 def check_writable(**files: Path | None) -> None:
@@ -59,16 +66,22 @@ def write_reports(result: Result[Payload], **files: Path | None) -> Result[Paylo
 
     A file that cannot be written becomes an error of the result that is returned: the run was
     made, and its verdict is not lost. A run that passed ends with 3 then, for a pipeline would
-    look for the file.
+    look for the file. What a document lacks is an error that leaves the exit code as it is.
     """
     requested = {kind: path for kind, path in files.items() if path is not None}
     problems = []
     for kind, path in requested.items():
         module = importlib.import_module(RENDERERS[result.command, kind])
-        text = visible(module.render(result))
-        problem = _write(kind, path, text)
+        note = None
+        if hasattr(module, "render_noted"):
+            text, note = module.render_noted(result)
+        else:
+            text = module.render(result)
+        problem = _write(kind, path, visible(text))
         if problem:
             problems.append(problem)
+        elif note is not None:
+            result = replace(result, errors=(*result.errors, note))
     if not problems:
         return result
     code = result.exit_code or ExitCode.PRECONDITION

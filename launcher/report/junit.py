@@ -68,9 +68,13 @@ class Suite:
 
 
 def _smoke(data: SmokeRun) -> Suite:
+    return Suite(data.target, data.started, data.seconds, "smoke", smoke_cases(data))
+
+
+def smoke_cases(data: SmokeRun) -> list[Case]:
+    """The cases of a smoke run: its checks, where its clients differ, and an early end."""
     cases = [_case(one) for one in data.checks]
-    cases += [*map(_difference, data.differences), *_ended_early(data.stopped)]
-    return Suite(data.target, data.started, data.seconds, "smoke", cases)
+    return [*cases, *map(_difference, data.differences), *_ended_early(data.stopped)]
 
 
 def _ended_early(stopped: Stopped | None) -> list[Case]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from launcher.report.escape import html as escape
@@ -44,7 +44,34 @@ def mark(verdict: str) -> str:
     """A verdict as a label in its colour."""
     entry = LABELS.get(verdict)
     style, label = (entry.style, entry.label) if entry else ("none", verdict.upper())
+    return mark_as(style, label)
+
+
+def mark_as(style: str, label: str) -> str:
+    """A label in the colour of `style`: `pass`, `fail`, `doubt`, `known` or `none`."""
     return f'<span class="mark {style}">{escape(label)}</span>'
+
+
+def data_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table with a heading over each column; cells are markup, and the first of a row heads it.
+
+    On a narrow screen it scrolls by itself, and the page does not.
+    """
+    head = "".join(f'<th scope="col">{escape(one)}</th>' for one in heads)
+    body = "".join(
+        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>'
+        for row in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0"><table class="grid data"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def facts_table(rows: Sequence[tuple[str, str]]) -> str:
+    """Names and their values, one below the other; texts are escaped here."""
+    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
+    return f'<dl class="facts-list">{items}</dl>'
 
 
 def filters(counts: Mapping[str, int], choices: Mapping[str, Iterable[str]]) -> str:

@@ -54,4 +54,7 @@ def of_service(service: ServiceDir, profile: Profile | None = None) -> Target:
         target = replace(
             target, extra=(target.extra | adds) - target.denied, gateway=(GATEWAY, gateway.release)
         )
-    return replace(target, kind="service", metrics_url=None, settings_url=None, settings={})
+    return replace(
+        target, kind="service", metrics_url=None, settings_url=None, settings={},
+        folder=service.folder,
+    )  # fmt: skip

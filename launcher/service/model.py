@@ -14,6 +14,7 @@ from typing import Literal
 
 from launcher.codec import written
 from launcher.json_values import JsonObject
+from launcher.profile.model import Origin
 
 SCHEMA = "ernie-deploy/service/1"
 REVISION_SCHEMA = "ernie-deploy/revision/1"
@@ -177,7 +178,8 @@ class ServiceState:
 class Revision:
     """One profile content with the version of its engine; `profile` is the resolved profile.
 
-    `digest` identifies both, in hex; `id` is its beginning. `created_at` in Unix seconds.
+    `digest` identifies both, in hex; `id` is its beginning. `created_at` in Unix seconds. `origins`
+    has the place of each value; revisions of older releases have none.
     """
 
     id: str
@@ -187,6 +189,7 @@ class Revision:
     profile: JsonObject
     path: str | None = None
     created_at: float = 0.0
+    origins: Mapping[str, Origin] = field(default_factory=dict)
     schema: str = REVISION_SCHEMA
 
 

@@ -40,6 +40,7 @@ def revision_of(profile: Profile, release: Release) -> Revision:
         profile=dict(profile.resolved),
         path=profile.path,
         created_at=round(time.time(), 3),
+        origins=dict(profile.origins),
     )
 
 
@@ -65,7 +66,7 @@ def profile_of(revision: Revision, section: JsonObject) -> Profile:
         **({} if revision.profile.get("python") else {"engine-version": f"=={revision.release}"}),
         "ports": {name: number for name, number in ports.items() if number is not None},
     }
-    return build(values, revision.path)
+    return replace(build(values, revision.path), origins=revision.origins)
 
 
 def _without_group(service: JsonObject) -> JsonObject:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from launcher.json_values import JsonObject, JsonValue
 from launcher.smoke.clients.base import Endpoint
@@ -44,7 +45,8 @@ class Target:
     for a plain answer and a long prompt are silent to the end). `limits` are the context and the
     seats, None where unknown. `gateway` names engine and release of what answers Anthropic's
     dialect before the server, None where nothing does. `settings` maps a setting to (expected
-    value, pointer) to be read at `settings_url`.
+    value, pointer) to be read at `settings_url`. `folder` is where the last run of it is kept, None
+    where it is none of ours.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Target:
     gateway: tuple[str, str | None] | None = None
     notes: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    folder: Path | None = None
 
     def promised(self, capability: str) -> bool | None:
         """True or False where it is known whether the target promises this, else None."""

@@ -20,7 +20,7 @@ from tests.support.wrong_things import THINGS, put, remove
 
 FILES = (
     "control.sock", "lock", "state.json", "plan.json", "profile.json", "profile.yaml", "token",
-    "options.json", "events.jsonl",
+    "options.json", "origins.json", "events.jsonl",
 )  # fmt: skip
 TOUGH = {
     "sigterm": "ignore",
@@ -74,7 +74,7 @@ def test_a_living_keeper_makes_each_of_its_files_anew(rig: Rig, thing: str) -> N
     rig.up()
     fixed = {name: (rig.instance() / name).read_bytes() for name in FILES
              if name in ("plan.json", "profile.json", "profile.yaml", "options.json",
-                         "token")}  # fmt: skip
+                         "origins.json", "token")}  # fmt: skip
     for name in FILES:
         put(thing, rig.instance() / name)
         status = rig.run("status", "one", "--json")

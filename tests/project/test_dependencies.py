@@ -17,6 +17,8 @@ OPTIONAL = {
     "litellm",
     # `launcher/bench/ask_optuna.py` runs in the environment of the load generator.
     "optuna",
+    # `launcher/report/plots/draw.py` runs in an environment that has it.
+    "matplotlib",
 }  # fmt: skip
 
 

@@ -39,6 +39,7 @@ ROOMS = (
     "service",
     "drill",
     "bench",
+    "card",
     "report",
     "cli",
 )

@@ -9,28 +9,49 @@ from typing import Any
 
 import pytest
 
+from launcher.bench.result import BenchComparison, ComparedFigure, Estimate
 from launcher.errors import ExitCode, PreconditionError, UsageError
 from launcher.paths import write_file
 from launcher.report.files import RENDERERS, check_writable, write_reports
+from launcher.report.plots import plotter
 from launcher.result import Result
+from tests.report.card_results import GATES, card
 from tests.report.results import check, column, compare_result, smoke_result
 from tests.report.verb_results import DRILLS
+from tests.support.bench_runs import bench_run
 
+WORSE = ComparedFigure(
+    "ttft.p50", "c2", "s", 0.1, 0.2, Estimate(1.0, 0.8, 1.2), 0.001, "worse", "twice as long"
+)
 RESULTS: dict[str, Result[Any]] = {
     "drill": DRILLS["drill"],
     "smoke": smoke_result(check("chat")),
     "compare": compare_result(column("new", check("chat"))),
+    "report": card(),
+    "bench": Result("bench", bench_run(gates=GATES)),
+    "bench compare": Result(
+        "bench compare",
+        BenchComparison(bench_run(), bench_run(), True, "a test", (WORSE,), "2026-11-28", 9.0),
+    ),
 }
+WITH_PLOTS = ("report", "bench", "bench compare")
+IN_EACH = {"drill": "kill-main", "report": "ernie", "bench": "ttft", "bench compare": "ttft"}
+"""A text of a command's documents; of the others it is `chat`."""
 
 
 @pytest.mark.parametrize(("command", "kind"), RENDERERS)
-def test_each_report_of_each_command_is_written(command: str, kind: str, tmp_path: Path) -> None:
+def test_each_report_of_each_command_is_written(
+    command: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plotter, "find_python", lambda: None)
     path = tmp_path / "report"
     check_writable(**{kind: path})
     assert not path.exists()
     written = write_reports(RESULTS[command], **{kind: path})
-    assert written is RESULTS[command]
-    assert ("kill-main" if command == "drill" else "chat") in path.read_text()
+    lacking = ["missing-plots"] if kind == "html" and command in WITH_PLOTS else []
+    assert [problem.code for problem in written.errors] == lacking
+    assert written.exit_code is RESULTS[command].exit_code
+    assert IN_EACH.get(command, "chat") in path.read_text()
     assert [p.name for p in tmp_path.iterdir()] == ["report"]
 
 

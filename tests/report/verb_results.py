@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from launcher.result import Result
+from tests.report.card_results import CARDS
+from tests.report.key_results import KEYS
 from tests.report.results import (
     EVERY_VERDICT,
     check,
@@ -630,6 +632,11 @@ RENDERINGS = {
         "target": "compose", "release": "2.5.0", "folder": "out",
         "files": [{"path": "compose.yaml", "text": ""}, {"path": "profile.yaml", "text": ""}],
     }, "ernie"),
+    "door": result("door", {
+        "url": "http://0.0.0.0:8180/v1",
+        "replicas": {"ernie-0": "10.0.0.7:21666", "ernie-1": "10.0.0.8:26355"},
+        "refused": ["ernie-2: not one line `NAME HOST:PORT ADMIN_PORT`"],
+    }, "ernie"),
     "diff": result("diff", {
         "drift": True,
         "rows": [
@@ -644,6 +651,6 @@ RENDERINGS = {
 
 TEXTS: dict[str, Result[Any]] = {
     **DRILLS, **DIAGNOSES, **DOCTOR, **ENGINES, **INCIDENTS, **INSTANCES, **PROFILES, **SMOKES,
-    **SMOKE_LISTING, **PLANS, **SERVICES, **WEIGHTS, **RENDERINGS,
+    **SMOKE_LISTING, **PLANS, **SERVICES, **KEYS, **WEIGHTS, **RENDERINGS, **CARDS,
 }  # fmt: skip
 """Every result by the name of its stored text."""

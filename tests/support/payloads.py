@@ -9,6 +9,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
+from launcher.card.payloads import ServingCard
 from launcher.codec import decode
 from launcher.diagnose.diagnosis import LogDiagnosis
 from launcher.diagnose.pages import Explanation, PageIndex
@@ -47,6 +48,7 @@ from launcher.report.payloads import (
     Version,
 )
 from launcher.result import Result
+from launcher.service.key_payloads import KeyList, KeyRotation, Usage
 from launcher.service.overview import OverviewWithServices
 from launcher.service.payloads import Deployed, Held, History, ServiceDown, StatusWithServices
 from launcher.service.wait import ServiceWaited
@@ -72,6 +74,9 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "history": (History,),
     "lock": (Held,),
     "unlock": (Held,),
+    "keys list": (KeyList,),
+    "keys rotate": (KeyRotation,),
+    "usage": (Usage,),
     "status": (Status, StatusWithServices),
     "top": (Overview, OverviewWithServices),
     "wait": (Waited, ServiceWaited),
@@ -99,6 +104,7 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "bundle install": (InstalledBundle,),
     "smoke": (SmokeRun, CheckList),
     "drill": (DrillRun, ScenarioList),
+    "report": (ServingCard,),
     "compare": (Comparison,),
     "doctor": (DoctorReport,),
     "diagnose": (InstanceDiagnosis, LogDiagnosis),

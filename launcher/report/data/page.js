@@ -5,9 +5,9 @@
   const all = (selector) => [...document.querySelectorAll(selector)];
   const bar = document.querySelector(".filters");
   const items = all("[data-item]");
-  const search = bar.querySelector("input");
-  const selects = [...bar.querySelectorAll("select")];
-  const verdicts = [...bar.querySelectorAll("button[data-verdict]")];
+  const search = bar && bar.querySelector("input");
+  const selects = all(".filters select");
+  const verdicts = all(".filters button[data-verdict]");
   const texts = new Map();
 
   const words = (item, name) => (item.getAttribute("data-" + name) || "").split("\n");
@@ -48,7 +48,8 @@
     const target = id && document.getElementById(id);
     if (!target) return;
     if (target.closest("[hidden]")) reset();
-    if (target.tagName === "DETAILS") target.open = true;
+    for (let one = target; one; one = one.parentElement)
+      if (one.tagName === "DETAILS") one.open = true;
     target.scrollIntoView();
   };
 
@@ -64,26 +65,31 @@
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   };
 
-  bar.hidden = false;
   for (const button of all("button[data-copy]")) {
     button.hidden = false;
     button.addEventListener("click", () => copy(button));
   }
-  for (const button of verdicts)
-    button.addEventListener("click", () => {
-      const on = button.getAttribute("aria-pressed") === "true";
-      button.setAttribute("aria-pressed", String(!on));
-      filter();
+  if (bar) {
+    bar.hidden = false;
+    for (const button of verdicts)
+      button.addEventListener("click", () => {
+        const on = button.getAttribute("aria-pressed") === "true";
+        button.setAttribute("aria-pressed", String(!on));
+        filter();
+      });
+    for (const one of [search, ...selects]) one.addEventListener("input", filter);
+    bar.querySelector("button[data-reset]").addEventListener("click", reset);
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (/INPUT|SELECT|TEXTAREA/.test(document.activeElement.tagName)) return;
+      event.preventDefault();
+      search.focus();
     });
-  for (const one of [search, ...selects]) one.addEventListener("input", filter);
-  bar.querySelector("button[data-reset]").addEventListener("click", reset);
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (/INPUT|SELECT|TEXTAREA/.test(document.activeElement.tagName)) return;
-    event.preventDefault();
-    search.focus();
-  });
+    filter();
+  }
   addEventListener("hashchange", arrive);
-  filter();
+  addEventListener("beforeprint", () => {
+    for (const one of all("details[data-print]")) one.open = true;
+  });
   arrive();
 })();

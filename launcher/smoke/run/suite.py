@@ -16,6 +16,7 @@ from launcher.smoke.clients import DIALECTS, client
 from launcher.smoke.clients.base import Client
 from launcher.smoke.clients.transcript import Redactor
 from launcher.smoke.outcome import Finding, Outcome
+from launcher.smoke.run import record
 from launcher.smoke.run.agreement import disagreements
 from launcher.smoke.run.deviations import KnownDeviation, explained
 from launcher.smoke.run.liveness import BUDGET_SECONDS
@@ -97,6 +98,8 @@ def smoke(
 ) -> Result[SmokeRun]:
     """`run_suite` as the result of a command: the exit code, and what made it.
 
+    The run is kept as the last one of a target that is ours, unless single checks were named.
+
     Raises:
         UsageError, PreconditionError: see `run_suite`.
     """
@@ -110,7 +113,11 @@ def smoke(
         progress=progress,
     )
     name = target.name if target.kind == "instance" else None
-    return Result("smoke", done, name, done.exit_code, _reasons(done))
+    errors = _reasons(done)
+    if target.folder is not None and not names:
+        problem = record.keep(target.folder, done, round(time.time(), 3))
+        errors = (*errors, problem) if problem is not None else errors
+    return Result("smoke", done, name, done.exit_code, errors)
 
 
 def run_suite(

@@ -33,7 +33,7 @@ def of_instance(name: str) -> Target:
 
     folder = serving(name)
     kept = build(folder.profile(), str(folder.folder / "profile.json"))
-    return of_plan(folder.plan(), kept)
+    return replace(of_plan(folder.plan(), kept), folder=folder.folder)
 
 
 def of_profile(path: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] = ()) -> Target:
@@ -52,7 +52,7 @@ def of_profile(path: str, overlays: tuple[str, ...] = (), sets: tuple[str, ...] 
 
     validate(loaded)
     folder = serving(loaded.name, path)
-    return of_plan(folder.plan(), loaded)
+    return replace(of_plan(folder.plan(), loaded), folder=folder.folder)
 
 
 def of_plan(plan: LaunchPlan, profile: Profile) -> Target:

@@ -1,0 +1,1 @@
+"""The serving card: everything that is known of a deployment, collected for one report."""
