@@ -9,10 +9,12 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
+from launcher.bench.result import BenchComparison, BenchRun, Tuning
 from launcher.card.payloads import ServingCard
 from launcher.codec import decode
 from launcher.diagnose.diagnosis import LogDiagnosis
 from launcher.diagnose.pages import Explanation, PageIndex
+from launcher.door.endpoints import Doorway
 from launcher.drill.payloads import DrillRun, ScenarioList
 from launcher.environments.payloads import (
     EngineEnvironment,
@@ -102,6 +104,10 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "model list": (ModelList,),
     "bundle create": (CreatedBundle,),
     "bundle install": (InstalledBundle,),
+    "bench": (BenchRun,),
+    "bench compare": (BenchComparison,),
+    "bench tune": (Tuning,),
+    "door": (Doorway,),
     "smoke": (SmokeRun, CheckList),
     "drill": (DrillRun, ScenarioList),
     "report": (ServingCard,),
