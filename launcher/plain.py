@@ -16,8 +16,13 @@ _SEQUENCES = re.compile(
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, modes
     r"|\x1b[ -/]*[0-~]"  # the short ones: charsets, save, reset
 )
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+")
 _ANY = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_SAMPLE = 4096
+"""Characters of a block in which all its colours should stand: a logger has some ten."""
+_ASCII_CONTROLS = bytes({*range(32), 127} - set(b"\t\n"))
 
 
 def plain(text: str) -> str:
@@ -31,3 +36,30 @@ def plain(text: str) -> str:
     if "\r" not in text:
         return text
     return "\n".join(line.strip("\r").replace("\r", " ") for line in text.split("\n"))
+
+
+def plain_block(data: bytes) -> str:
+    """`plain(data.decode(errors="replace"))` for many lines at once.
+
+    What most logs are made of (UTF-8, the same few colours, stray zero bytes) is cleaned by
+    searches for fixed bytes, which are some ten times faster than patterns.
+    """
+    text = data.decode(errors="replace")
+    has_c1 = b"\xc2" in data  # or a sign such as the degree's
+    if not has_c1:
+        if len(data.translate(None, _ASCII_CONTROLS)) == len(data):
+            return text
+        text = _without_colours(text)
+    if "\x1b" in text or "\r" in text or not text.isascii():
+        return plain(text)
+    return text.encode().translate(None, _ASCII_CONTROLS).decode()
+
+
+def _without_colours(text: str) -> str:
+    """`text` without its colours, or as it is where it holds any other sequence."""
+    colours = set(_COLOUR.findall(text, 0, _SAMPLE))
+    if not colours or sum(map(text.count, colours)) != text.count("\x1b"):
+        return text
+    for colour in colours:
+        text = text.replace(colour, "")
+    return text

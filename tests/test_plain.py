@@ -13,7 +13,7 @@ from launcher.errors import ExitCode, Problem
 from launcher.instance.instance_status import InstanceStatus, Record, Status
 from launcher.keeper.state import EndError
 from launcher.lifecycle import InstanceState
-from launcher.plain import plain
+from launcher.plain import plain, plain_block
 from launcher.report import emit
 from launcher.result import Result
 
@@ -45,6 +45,25 @@ def test_no_control_survives_in_whatever_order(text: str) -> None:
     left = plain(text)
     assert not [c for c in left if unicodedata.category(c) == "Cc" and c not in "\n\t"]
     assert plain(left) == left
+
+
+PIECES = st.sampled_from([
+    b"a", b"m", b"line\n", b"\t", b"\r",
+    b"\x1b", b"\x1b[31m", b"\x1b[0m", b"\x1b[1;32m", b"\x1b[2K", b"\x1b]0;t\x07",
+    b"\x00", b"\x07", b"\x7f",
+    b"\xc2", b"\x9d", b"\xc2\x9d", b"\xc2\x9b3", b"\xc2\xb0", b"\xe4\xbd\xa0", b"\xe4\xbd",
+    b"\xa0", b"\xff",
+])  # fmt: skip
+
+
+@given(st.one_of(st.binary(), st.lists(PIECES, max_size=20).map(b"".join)))
+def test_a_block_is_cleaned_as_its_text_is(data: bytes) -> None:
+    assert plain_block(data) == plain(data.decode(errors="replace"))
+
+
+def test_colours_that_come_late_in_a_block_are_taken_out() -> None:
+    data = b"\x1b[31mred\x1b[0m " + b"x" * 10_000 + b"\x1b[35mother\x1b[m"
+    assert plain_block(data) == "red " + "x" * 10_000 + "other"
 
 
 @pytest.mark.parametrize("as_json", [False, True])

@@ -16,14 +16,17 @@ RUN groupadd --gid 10001 ernie \
     && useradd --uid 10001 --gid 10001 --home-dir /var/lib/ernie-deploy/cache --no-create-home ernie \
     && pip install --no-cache-dir /wheels/*.whl \
     && rm -r /wheels
-# Where state is, and the engine beside it: only instances/ and cache/ are written at run time.
+# Where state is, and the engine beside it: only instances/ and cache/ are written at run time. What
+# root installs is for root alone, so it is opened for reading.
 ENV ERNIE_DEPLOY_HOME=/var/lib/ernie-deploy \
     HOME=/var/lib/ernie-deploy/cache \
     XDG_CACHE_HOME=/var/lib/ernie-deploy/cache \
     PYTHONDONTWRITEBYTECODE=1
 RUN ernie-deploy engine install transformers \
+    && ernie-deploy engine install hub-clients \
     && install -d -o 10001 -g 10001 -m 0700 /var/lib/ernie-deploy/instances /var/lib/ernie-deploy/cache \
-    && chmod 0755 /var/lib/ernie-deploy
+    && chmod 0755 /var/lib/ernie-deploy \
+    && chmod -R a+rX /var/lib/ernie-deploy/engines
 COPY profiles/tiny-ernie /models/tiny-ernie
 USER 10001:10001
 VOLUME ["/var/lib/ernie-deploy/instances", "/var/lib/ernie-deploy/cache"]

@@ -260,7 +260,7 @@ class BenchRun:
     """`bench`: everything about one run, and enough to repeat it.
 
     `profile` has the resolved profile without secrets (empty for a URL), `versions` names to
-    versions (ernie-deploy, python, generator, engine).
+    versions (ernie_deploy, python, generator, engine).
     """
 
     target: TargetFacts

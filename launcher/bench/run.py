@@ -291,7 +291,7 @@ def versions(session: Session) -> Mapping[str, str]:
     """The versions of everything that was involved, as far as they are known."""
     target = session.subject.target
     known = {
-        "ernie-deploy": __version__,
+        "ernie_deploy": __version__,
         "python": sys.version.split()[0],
         "aiperf": session.program.version,
         **facts_of(session.subject.server.plans),

@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "deploy": ("launcher.cli.deploy", "Serve a profile by replicas, or replace what serves."),
     "rollback": ("launcher.cli.rollback", "Serve an earlier revision again."),
     "scale": ("launcher.cli.scale", "Change the number of replicas of a service."),
+    "door": ("launcher.cli.door", "Serve the replicas that a folder lists behind one address."),
     "history": ("launcher.cli.history", "Show the changes of a service."),
     "keys": ("launcher.cli.keys", "List and rotate the API keys of a service's clients."),
     "usage": ("launcher.cli.key_usage", "Show requests, bytes and tokens of each API key."),

@@ -8,6 +8,7 @@ else, wrong command lines included, is click's. The answers are the same: a test
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -36,10 +37,12 @@ def run_quick(argv: list[str]) -> int | None:
         return None
     if not least <= len(targets) <= most or len(arguments) - len(targets) != (verb == "probe"):
         return None
+    as_json = len(arguments) < len(rest)
+    if verb == "probe" and not as_json and _answer_yes(arguments):
+        return 0
     from launcher.cli.boundary import prepare_streams, run
 
     prepare_streams()
-    as_json = len(arguments) < len(rest)
     return run(lambda: function(arguments), argv, command=verb, as_json=as_json)
 
 
@@ -61,6 +64,19 @@ def _probe(arguments: list[str]) -> Result[ProbeAnswer]:
     (kind,) = (PROBES[word] for word in arguments if word in PROBES)
     (target,) = (word for word in arguments if word not in PROBES)
     return run_probe(target, kind)
+
+
+def _answer_yes(arguments: list[str]) -> bool:
+    """Whether the keeper said yes, and its reason was printed."""
+    from launcher.cli.quick_probe import ask_quickly
+
+    (option,) = (word for word in arguments if word in PROBES)
+    (target,) = (word for word in arguments if word not in PROBES)
+    reason = ask_quickly(target, PROBES[option])
+    if reason is None:
+        return False
+    sys.stdout.write(f"{reason}\n")
+    return True
 
 
 PROBES = {"--live": "live", "--ready": "ready", "--startup": "startup"}

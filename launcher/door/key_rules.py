@@ -72,7 +72,7 @@ def request_rules(keys: KeyTable) -> tuple[str, ...]:
         "http-request set-var(txn.concurrency) var(txn.row),field(4,:)",
         f"acl without_key path {' '.join(OPEN_PATHS)}",
         f"http-request set-var(txn.refused) str(key) if !without_key !{known}",
-        _refuse("key", 401, "authentication_error", "invalid_api_key",
+        _deny("key", 401, "authentication_error", "invalid_api_key",
                 "the API key is missing or not known", "WWW-Authenticate Bearer"),
         "# The replicas have a key of their own; the client's goes no further.",
         "http-request del-header x-api-key",
@@ -85,7 +85,7 @@ def request_rules(keys: KeyTable) -> tuple[str, ...]:
         "http-request set-var(txn.refused) str(concurrency)"
         f" if {known} {{ var(txn.concurrency) -m int gt 0 }}"
         " { sc1_conn_cur,sub(txn.concurrency) gt 0 }",
-        _refuse("concurrency", 429, "rate_limit_error", "concurrency_limit_exceeded",
+        _deny("concurrency", 429, "rate_limit_error", "concurrency_limit_exceeded",
                 "too many requests of this API key run at the same time",
                 f"Retry-After {CONCURRENCY_RETRY}"),
     ]  # fmt: skip
@@ -95,7 +95,7 @@ def request_rules(keys: KeyTable) -> tuple[str, ...]:
             "http-request set-var(txn.refused) str(rate)"
             f" if {known} {{ var(txn.requests) -m int gt 0 }}"
             " { sc0_gpc0_rate,sub(txn.requests) ge 0 }",
-            _refuse("rate", 429, "rate_limit_error", "rate_limit_exceeded",
+            _deny("rate", 429, "rate_limit_error", "rate_limit_exceeded",
                     "the request rate of this API key is used up",
                     "Retry-After %[var(txn.period)]"),
             f"http-request sc-inc-gpc0(0) if {known} {{ var(txn.requests) -m int gt 0 }}",
@@ -122,9 +122,9 @@ def response_rules() -> tuple[str, ...]:
     return tuple(f"    {rule}" for rule in rules)
 
 
-def _refuse(reason: str, status: int, kind: str, code: str, message: str, header: str) -> str:
+def _deny(reason: str, status: int, kind: str, error_code: str, message: str, header: str) -> str:
     # OpenAI's shape and Anthropic's in one: each client reads the fields that it knows.
-    error = {"message": message, "type": kind, "param": None, "code": code}
+    error = {"message": message, "type": kind, "param": None, "code": error_code}
     body = json.dumps({"type": "error", "error": error})
     return (
         f"http-request return status {status} content-type application/json string '{body}'"

@@ -11,6 +11,7 @@ from launcher.door.config import DoorSettings, open_connections
 from launcher.json_values import JsonObject, JsonValue
 from launcher.profile.build import build
 from launcher.profile.model import Profile
+from launcher.profile.service import ServiceSettings
 
 DRAIN = 600.0
 """Seconds in which running streams may end when the door is stopped."""
@@ -20,6 +21,25 @@ GRACE = 10.0
 def door_name(service: str) -> str:
     """The instance of a service's front door."""
     return f"{service}-door"
+
+
+def settings_of(profile: Profile, name: str) -> DoorSettings:
+    """The front door of the service `name` as a profile describes it, without TLS and keys."""
+    door = (profile.service or ServiceSettings()).front_door
+    api = profile.ports.get("api")
+    port = door.port if door.port >= 0 else api
+    return DoorSettings(
+        name=name,
+        address=door.address or profile.host,
+        port=port if isinstance(port, int) and port else "auto",
+        connect_timeout=door.connect_timeout,
+        request_timeout=door.request_timeout,
+        response_timeout=door.response_timeout,
+        client_timeout=door.client_timeout,
+        queue_timeout=door.queue_timeout,
+        retry_buffer=door.retry_buffer,
+        max_connections=door.max_connections,
+    )
 
 
 def door_profile(

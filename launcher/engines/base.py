@@ -297,6 +297,9 @@ class Engine(Protocol):
     """The engine whose answers it passes on (a router); empty: they are its own."""
     groups: GroupFacts | None = None
     """For `service.group`; None: a replica is one instance."""
+    nodes_option: str | None = None
+    """Option with the addresses of all machines of one server, separated by commas, the one that
+    answers requests first; None: a server runs on one machine."""
 
     @property
     def memory(self) -> MemoryFacts | None:

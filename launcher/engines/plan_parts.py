@@ -87,7 +87,7 @@ def liveness_policy(profile: Profile, facts: LivenessPolicy) -> LivenessPolicy:
         suspect_interval=min(QUICKEST_LOOK, policy.interval),
         stall_after=policy.stall_after,
         compute_stall_after=policy.compute_stall_after,
-        canary=policy.canary,
+        canary=policy.canary and profile.health.completion,
         canary_interval=policy.canary_interval,
         canary_deadline=policy.canary_deadline,
     )

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import os
 import signal
 import stat
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from launcher.keeper import tree
 from launcher.keeper.line_sampling import LONGEST, Attention
-from launcher.keeper.loop import Loop
-from launcher.keeper.output import LogFile, Splitter
+from launcher.keeper.loop import Loop, Timer
+from launcher.keeper.output import LogFile, Runs, Splitter
 from launcher.keeper.own_cgroup import OwnCgroup
 from launcher.plan.model import LaunchPlan
 
-Lines = list[tuple[bytes, bool]]
-READ_AT_ONCE = 32 * 1024
+READ_AT_ONCE = 64 * 1024
 """Bytes taken from a pipe before the loop gets its turn again: lines may be one byte long, and
 memory is short."""
+PIPE_SIZE = 256 * 1024
+"""Bytes that the engine can write before it has to wait for us. All pipes of a user without
+privileges share 64 MiB; beyond them new ones of any program get 8 KiB, see pipe(7)."""
+PAUSE = 0.01
+"""Seconds in which the lines of an engine that writes them one by one come together: to be woken
+costs more than to take a line."""
 
 
 def prepare_folders(plan: LaunchPlan) -> None:
@@ -55,7 +62,7 @@ class EngineProcess:
         log: Path,
         attention: Attention,
         cgroup: OwnCgroup | None = None,
-        observe: Callable[[Lines], None] | None = None,
+        observe: Callable[[Runs], None] | None = None,
     ) -> None:
         """Start it, in `cgroup` where that can be entered; `observe` gets every line.
 
@@ -86,11 +93,19 @@ class EngineProcess:
                 os.close(door)
         self.pid = self.process.pid
         self._streams: dict[int, tuple[str, Splitter]] = {}
+        self._capacity: dict[int, int] = {}
+        self._read_at: dict[int, float] = {}
+        self._unpaused: dict[int, int] = {}
+        self._pauses: dict[int, Timer] = {}
         for name, pipe in (("stdout", self.process.stdout), ("stderr", self.process.stderr)):
             if pipe is None:
                 continue
             descriptor = pipe.fileno()
             os.set_blocking(descriptor, False)
+            with contextlib.suppress(OSError):  # the user's limit is reached: a smaller one does
+                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+            self._capacity[descriptor] = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
+            self._unpaused[descriptor] = 0
             self._streams[descriptor] = (name, Splitter())
             loop.add_reader(descriptor, functools.partial(self._readable, descriptor))
 
@@ -100,32 +115,62 @@ class EngineProcess:
         return self._log.lost_bytes
 
     def _readable(self, descriptor: int) -> None:
-        self._take(descriptor)
+        """Read; where little comes at a time, let more come together before the next look.
 
-    def _take(self, descriptor: int) -> bool:
-        """Take what is there; False at the end of the stream or when nothing is there."""
+        The first line after a rest is read at once, and who fills much of the pipe in one pause is
+        not kept waiting by another.
+        """
+        before, now = self._read_at.get(descriptor, 0.0), time.monotonic()
+        self._read_at[descriptor] = now
+        count = self._take(descriptor)
+        if descriptor not in self._streams:
+            return
+        has_rested = now - before >= 2 * PAUSE
+        unpaused = count + (0 if has_rested else self._unpaused[descriptor])
+        capacity = self._capacity[descriptor]
+        self._unpaused[descriptor] = unpaused
+        if has_rested or count >= capacity // 16:
+            return
+        self._unpaused[descriptor] = 0
+        if unpaused < capacity // 4:
+            self._loop.remove_reader(descriptor)
+            self._pauses[descriptor] = self._loop.call_later(
+                PAUSE, functools.partial(self._resume, descriptor)
+            )
+
+    def _resume(self, descriptor: int) -> None:
+        del self._pauses[descriptor]
+        if descriptor in self._streams:
+            self._loop.add_reader(descriptor, functools.partial(self._readable, descriptor))
+
+    def _take(self, descriptor: int) -> int:
+        """Take what is there, and return its length; 0 at the end, or when nothing is there."""
         name, splitter = self._streams[descriptor]
         try:
             data = os.read(descriptor, READ_AT_ONCE)
         except BlockingIOError:
-            return False
-        if not data:
-            lines = splitter.finish()
-            self._record(name, lines)
-            self._attention.lines("engine", name, lines)
-            self._loop.remove_reader(descriptor)
-            del self._streams[descriptor]
-            return False
-        lines = splitter.feed(data)
-        self._record(name, lines)
-        self._attention.lines("engine", name, lines)
-        self._attention.unfinished("engine", name, splitter.unfinished(LONGEST))
-        return True
+            return 0
+        runs = splitter.feed(data) if data else splitter.finish()
+        self._record(name, runs)
+        self._attention.lines("engine", name, runs)
+        if data:
+            self._attention.unfinished("engine", name, splitter.unfinished(LONGEST))
+        else:
+            self._forget(descriptor)
+        return len(data)
 
-    def _record(self, name: str, lines: Lines) -> None:
-        self._log.write(name, lines)
+    def _forget(self, descriptor: int) -> None:
+        """Read no more of it."""
+        pause = self._pauses.pop(descriptor, None)
+        if pause is not None:
+            pause.cancel()
+        self._loop.remove_reader(descriptor)
+        del self._streams[descriptor]
+
+    def _record(self, name: str, runs: Runs) -> None:
+        self._log.write(name, runs)
         if self._observe is not None:
-            self._observe(lines)
+            self._observe(runs)
 
     @property
     def ended(self) -> bool:
@@ -148,8 +193,7 @@ class EngineProcess:
         self.drain()
         for descriptor, (name, splitter) in list(self._streams.items()):
             self._record(name, splitter.finish())
-            self._loop.remove_reader(descriptor)
-        self._streams.clear()
+            self._forget(descriptor)
         for pipe in (self.process.stdout, self.process.stderr):
             if pipe is not None:
                 pipe.close()

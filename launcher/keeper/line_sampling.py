@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import collections
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from launcher.keeper.loop import Loop, Timer
+from launcher.keeper.output import Runs
 from launcher.keeper.watch import LONGEST_LINE
-from launcher.plain import plain
+from launcher.plain import plain_block
 
 OnLine = Callable[[str, str, str, bool], None]
 """Called with (source, file name, text, final); not final is an unfinished progress line."""
@@ -37,7 +38,6 @@ SEVERE = (
     *("illed", "KILL", "emory", "egmentation", "ailed", "annot", "died"),
 )
 
-Lines = Sequence[tuple[bytes, bool]]
 _Aside = collections.deque[tuple[str, str, bytes]]
 
 
@@ -95,21 +95,22 @@ class Attention:
         self._newest: _Aside = collections.deque(maxlen=ASIDE)
         self._timer: Timer | None = None
 
-    def lines(self, source: str, file: str, lines: Lines) -> None:
+    def lines(self, source: str, file: str, runs: Runs) -> None:
         """Look at complete lines, now or later."""
-        if not lines:
+        if not runs:
             return
         self._refill()
-        texts = [text if len(text) <= LONGEST_LINE else _beginning(text) for text, _ in lines]
+        block = _shorten(b"\n".join(text for text, _ in runs))
         if self._budget <= 0 or self._waiting:
-            self._put_aside(source, file, texts)
+            self._put_aside(source, file, block)
             return
         begun = self._spent()
-        for at in self._candidates(texts):
+        lines, candidates = self._candidates(block)
+        for at in candidates:
             if self._spent() - begun > self._budget:
-                self._put_aside(source, file, texts[at:])
+                self._put_aside(source, file, b"\n".join(lines[at:]))
                 break
-            self._on_line(source, file, texts[at].decode(errors="replace"), True)
+            self._on_line(source, file, lines[at].decode(errors="replace"), True)
         self._budget -= self._spent() - begun
 
     def unfinished(self, source: str, file: str, text: bytes) -> None:
@@ -147,29 +148,35 @@ class Attention:
         self._budget = min(BURST, self._budget + (now - self._counted_at) * SHARE)
         self._counted_at = now
 
-    def _candidates(self, texts: Sequence[bytes]) -> Sequence[int]:
-        """Which lines can matter. Colours are taken out first: they may cut a text in two."""
-        if self._sieve is None:
-            return range(len(texts))
-        block = plain(b"\n".join(texts).decode(errors="replace"))
-        present = self._sieve.present(block)
-        if not present:
-            return ()
-        lines = block.split("\n")
-        return [at for at, line in enumerate(lines) if any(text in line for text in present)]
+    def _candidates(self, block: bytes) -> tuple[list[bytes], Iterable[int]]:
+        """The lines of `block`, and which of them can matter; no lines where none can.
 
-    def _put_aside(self, source: str, file: str, texts: Sequence[bytes]) -> None:
+        Colours are taken out first: they may cut a text in two.
+        """
+        if self._sieve is None:
+            lines = block.split(b"\n")
+            return lines, range(len(lines))
+        readable = plain_block(block)
+        present = self._sieve.present(readable)
+        if not present:
+            return [], ()
+        texts = readable.split("\n")
+        holders = {at for text in present for at, line in enumerate(texts) if text in line}
+        return block.split(b"\n"), sorted(holders)
+
+    def _put_aside(self, source: str, file: str, block: bytes) -> None:
         severe: list[int] = []
-        present = _SEVERE.present(b"\n".join(texts).decode("latin-1"))
+        present = _SEVERE.present(block.decode("latin-1"))
         fragments = [word.encode() for word in present]
+        texts = block.split(b"\n") if present else block.rsplit(b"\n", ASIDE)[-ASIDE:]
         for at in range(len(texts) - 1, -1, -1) if present else ():
             if any(word in texts[at] for word in fragments):
                 severe.append(at)
                 if len(severe) == ASIDE:
                     break
         rest = [at for at in range(len(texts))[-ASIDE:] if at not in severe]
-        for kept, lines in ((self._severe, severe[::-1]), (self._newest, rest)):
-            kept.extend((source, file, texts[at]) for at in lines)
+        for kept, chosen in ((self._severe, severe[::-1]), (self._newest, rest)):
+            kept.extend((source, file, texts[at]) for at in chosen)
         if len(self._severe) == ASIDE or len(self._newest) == ASIDE:
             self.drop()
         if self._timer is None:
@@ -199,3 +206,15 @@ def _beginning(text: bytes) -> bytes:
     if head.isascii():
         return head[:LONGEST_LINE]
     return head.decode(errors="replace")[:LONGEST_LINE].encode()
+
+
+def _shorten(block: bytes) -> bytes:
+    """`block` with the beginnings only of lines that are longer than what is searched."""
+    begin = 0
+    while len(block) - begin > LONGEST_LINE:
+        end = block.rfind(b"\n", begin, begin + LONGEST_LINE + 1)
+        if end < 0:
+            lines = block.split(b"\n")
+            return b"\n".join(x if len(x) <= LONGEST_LINE else _beginning(x) for x in lines)
+        begin = end + 1
+    return block

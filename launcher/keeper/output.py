@@ -18,6 +18,13 @@ LONGEST_RECORD = 64 * 1024
 """Bytes after which a line without an end is cut into pieces."""
 
 
+Runs = list[tuple[bytes, bool]]
+"""Lines in their order. Each item is one line or more that ended alike, joined by newlines and
+without the last one: True where they ended in a newline, False where they were overwritten or cut.
+
+A block of a thousand lines is one item, so that what is done with it is done once."""
+
+
 class Splitter:
     r"""Cuts a byte stream into lines at `\n`, `\r\n` and `\r`; keeps what is unfinished."""
 
@@ -25,40 +32,69 @@ class Splitter:
         """Nothing read yet."""
         self._pending = b""
 
-    def feed(self, data: bytes) -> list[tuple[bytes, bool]]:
-        r"""The lines completed by `data`, each with True where it ended in a newline.
+    def feed(self, data: bytes) -> Runs:
+        r"""The lines completed by `data`.
 
         A `\r` at the very end waits for the next byte: it may be half of `\r\n`.
         """
         buffer = self._pending + data
         carried = b"\r" if buffer.endswith(b"\r") else b""
-        *complete, rest = (buffer[:-1] if carried else buffer).split(b"\n")
-        if b"\r" in buffer:
-            lines = []
-            for line in complete:
-                *overwritten, last = line.removesuffix(b"\r").split(b"\r")
-                lines += [(text, False) for text in overwritten]
-                lines.append((last, True))
-            *overwritten, rest = rest.split(b"\r")
-            lines += [(text, False) for text in overwritten]
-        else:
-            lines = [(line, True) for line in complete]
+        body, newline, rest = (buffer[:-1] if carried else buffer).rpartition(b"\n")
+        runs = _split_overwritten(body.removesuffix(b"\r")) if newline else []
+        if b"\r" in rest:
+            overwritten, _, rest = rest.rpartition(b"\r")
+            runs.append((overwritten.replace(b"\r", b"\n"), False))
         if len(buffer) > LONGEST_RECORD:
-            lines = [piece for line in lines for piece in _cut(*line)]
+            runs = [piece for run in runs for piece in _cut_long_lines(*run)]
             *pieces, (rest, _) = _cut(rest, False)
-            lines += pieces
+            runs += pieces
         self._pending = rest + carried
-        return lines
+        return runs
 
     def unfinished(self, most: int = LONGEST_RECORD) -> bytes:
         """The beginning of the unfinished line: a progress bar stands here until overwritten."""
         return self._pending[:most].rstrip(b"\r")
 
-    def finish(self) -> list[tuple[bytes, bool]]:
+    def finish(self) -> Runs:
         """The unfinished line, at the end of the stream."""
         rest = self._pending.rstrip(b"\r")
         self._pending = b""
         return [(rest, True)] if rest else []
+
+
+def _split_overwritten(body: bytes) -> Runs:
+    r"""Complete lines, without the last newline, of which some may hold a `\r`."""
+    runs: Runs = []
+    if b"\r" in body:
+        body = body.replace(b"\r\n", b"\n")
+    begin = 0
+    while (at := body.find(b"\r", begin)) >= 0:
+        start = body.rfind(b"\n", begin, at) + 1 or begin
+        if start > begin:
+            runs.append((body[begin : start - 1], True))
+        end = body.find(b"\n", at)
+        last = body.rfind(b"\r", at, end if end >= 0 else len(body))
+        runs.append((body[start:last].replace(b"\r", b"\n"), False))
+        begin = last + 1
+    runs.append((body[begin:], True))
+    return runs
+
+
+def _cut_long_lines(text: bytes, is_complete: bool) -> Iterator[tuple[bytes, bool]]:
+    """The same lines, those cut that are longer than `LONGEST_RECORD`."""
+    begin = 0
+    while len(text) - begin > LONGEST_RECORD:
+        end = text.rfind(b"\n", begin, begin + LONGEST_RECORD + 1)
+        if end >= 0:
+            yield text[begin:end], is_complete
+        else:
+            end = text.find(b"\n", begin)
+            end = end if end >= 0 else len(text)
+            yield from _cut(text[begin:end], is_complete)
+            if end == len(text):
+                return
+        begin = end + 1
+    yield text[begin:], is_complete
 
 
 def _cut(text: bytes, is_complete: bool) -> Iterator[tuple[bytes, bool]]:
@@ -93,34 +129,52 @@ class LogFile:
         self._descriptor = files.open_append(self._path)
         self._size = os.fstat(self._descriptor).st_size
 
-    def write(self, stream: str, lines: list[tuple[bytes, bool]]) -> None:
-        """Append lines of `stream` (stdout or stderr), stamped with the time of writing (UTC)."""
-        if not lines:
+    def write(self, stream: str, runs: Runs) -> None:
+        """Append lines of `stream` (stdout or stderr), stamped with the time of writing (UTC).
+
+        A file ends where it would if each line were written by itself.
+        """
+        if not runs:
             return
         now = time.time()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
         prefix = f"{stamp}.{int(now % 1 * 1e6):06d}Z {stream} ".encode()
-        data = b"".join(
-            prefix + (b"F " if is_complete else b"P ") + text + b"\n" for text, is_complete in lines
-        )
+        data = b"".join(_stamp(text, prefix + (b"F " if end else b"P ")) for text, end in runs)
         self._take_place()
-        if self._size and self._size + len(data) > self._max_size + self._grace:
-            self._rotate()
+        while data:
+            part = self._fit(data)
+            if not part:
+                if self._size:
+                    self._rotate()
+                part = self._fit(data) or data[: data.index(b"\n") + 1]
+            data = data[len(part) :]
+            if not self._append(part):
+                self.lost_bytes += len(data)
+                return
+
+    def _fit(self, data: bytes) -> bytes:
+        """Those of the first records of `data` that the file has room for."""
+        room = max(0, self._max_size + self._grace - self._size)
+        return data if len(data) <= room else data[: data.rfind(b"\n", 0, room) + 1]
+
+    def _append(self, data: bytes) -> bool:
+        """Write whole records; False where the disk is full."""
         if self._torn:
             # A half record stands at the end: what follows must not become a part of it.
             data = b"\n" + data
-        is_complete = len(data)
+        length = len(data)
         while data:
             try:
                 written = os.write(self._descriptor, data)
             except OSError:
                 # A full disk must not stop the engine: it would block on its pipe.
                 self.lost_bytes += len(data)
-                self._torn = self._torn or len(data) < is_complete
-                return
+                self._torn = self._torn or len(data) < length
+                return False
             self._torn = False
             self._size += written
             data = data[written:]
+        return True
 
     def _take_place(self) -> None:
         """Begin the file anew where it was removed, moved or replaced: readers look there.
@@ -169,6 +223,11 @@ class LogFile:
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
+
+
+def _stamp(text: bytes, prefix: bytes) -> bytes:
+    """`prefix` before each line of `text`."""
+    return prefix + text.replace(b"\n", b"\n" + prefix) + b"\n"
 
 
 def parse_record(line: str) -> tuple[str, str, str, str] | None:

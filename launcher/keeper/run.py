@@ -29,7 +29,7 @@ from launcher.keeper import (
 from launcher.keeper.claim import EngineClaim
 from launcher.keeper.conclusion import OUR_SIGNALS, conclude, look_up_worker_exit
 from launcher.keeper.engine_lines import EngineLines
-from launcher.keeper.engine_process import EngineProcess, Lines
+from launcher.keeper.engine_process import EngineProcess
 from launcher.keeper.engine_stop import StopRequest, stop_tree
 from launcher.keeper.failure import Failure, explain
 from launcher.keeper.guard_process import Guard, start_guard
@@ -40,6 +40,7 @@ from launcher.keeper.log_follower import Follower, follow
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.memory_killer import MemoryKiller
 from launcher.keeper.notify import Notifier
+from launcher.keeper.output import Runs
 from launcher.keeper.own_cgroup import OwnCgroup
 from launcher.keeper.port_watch import is_held
 from launcher.keeper.readiness import Prover
@@ -78,7 +79,7 @@ class Run:
         environ: Mapping[str, str],
         on_ready: Callable[[], None],
         before_stop: Callable[[], None],
-        on_output: Callable[[Lines], None] | None = None,
+        on_output: Callable[[Runs], None] | None = None,
     ) -> None:
         """Nothing is started yet; `stop` is filled in from outside, `on_ready` called once.
 

@@ -11,13 +11,14 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from launcher import files, paths
 from launcher.codec import decode, encode
 from launcher.keeper.loop import Loop, Timer
+from launcher.keeper.output import Runs
 
 SCHEMA = "ernie-deploy/usage/1"
 WITHOUT_KEY = "-"
@@ -133,9 +134,10 @@ class UsageMeter:
         self._timer: Timer | None = None
         self._failed = False
 
-    def take(self, lines: Sequence[tuple[bytes, bool]]) -> None:
-        """Count those of `lines` that are of the access log."""
-        parsed = [one for line, _ in lines if (one := parse_line(line)) is not None]
+    def take(self, runs: Runs) -> None:
+        """Count those of the lines that are of the access log."""
+        lines = (line for text, _ in runs if _PREFIX in text for line in text.split(b"\n"))
+        parsed = [one for line in lines if (one := parse_line(line)) is not None]
         if not parsed:
             return
         if self._current_hour() != self._hour.hour:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from launcher.diagnose.diagnosis import fill
 from launcher.diagnose.literals import required
 from launcher.lifecycle import InstanceState
 from launcher.plain import plain
 from launcher.plan.model import FailureRule, LaunchPlan
+
+R = TypeVar("R")
 
 LONGEST_LINE = 4000
 """Characters of a line that are searched: dumps of a whole configuration are not messages."""
@@ -52,15 +55,8 @@ class Watcher:
     def __init__(self, plan: LaunchPlan) -> None:
         """Compile the rules of `plan`."""
         self._order = {phase.name: i for i, phase in enumerate(plan.phases)}
-        self._phase_rules = [
-            (r.phase, r.source, re.compile(r.pattern), required(r.pattern))
-            for r in plan.phase_rules
-        ]
-        self._fatal = [
-            (rule, re.compile(rule.pattern), required(rule.pattern))
-            for rule in plan.failure_rules
-            if rule.fatal
-        ]
+        self._phase_rules = _RuleSet((r, r.pattern) for r in plan.phase_rules)
+        self._fatal = _RuleSet((r, r.pattern) for r in plan.failure_rules if r.fatal)
         self.texts = _texts(
             *(rule.pattern for rule in plan.phase_rules),
             *(rule.pattern for rule in plan.failure_rules if rule.fatal),
@@ -84,21 +80,17 @@ class Watcher:
     def phase_of(self, source: str, text: str) -> PhaseSeen | None:
         """The phase a line shows, if it is news."""
         text = plain(text[:LONGEST_LINE])
-        for phase, expected_source, pattern, texts in self._phase_rules:
-            if expected_source != source or (
-                texts and not any(fixed_text in text for fixed_text in texts)
-            ):
-                continue
-            match = pattern.search(text)
+        for rule, pattern in self._phase_rules.possible(text):
+            match = pattern.search(text) if rule.source == source else None
             if match is None:
                 continue
             percent = _percent(match.groupdict())
             here = self._order.get(self.phase or "", -1)
-            there = self._order.get(phase, -1)
+            there = self._order.get(rule.phase, -1)
             if there < here or (there == here and (percent or 0) <= (self.percent or 0)):
                 return None
-            self.phase, self.percent = phase, percent
-            return PhaseSeen(phase, percent)
+            self.phase, self.percent = rule.phase, percent
+            return PhaseSeen(rule.phase, percent)
         return None
 
     def asked_to_stop(self, source: str, text: str) -> str | None:
@@ -128,16 +120,35 @@ class Watcher:
         """The fatal rule that knows this line in this state, if any."""
         text = plain(text[:LONGEST_LINE])
         self.note_exit(source, text)
-        for rule, pattern, texts in self._fatal:
-            if texts is not None and not any(fixed_text in text for fixed_text in texts):
-                continue
-            if rule.when not in ("any", state):
-                continue
-            match = pattern.search(text)
+        for rule, pattern in self._fatal.possible(text):
+            match = pattern.search(text) if rule.when in ("any", state) else None
             if match and not any(noise.search(text) for noise in self._noise):
                 groups = {k: v for k, v in match.groupdict().items() if v is not None}
                 return PhaseMatch(rule, source, file, text.strip(), groups)
         return None
+
+
+class _RuleSet(Generic[R]):
+    """Rules in their order, of which a line's own texts choose the few that can match it."""
+
+    def __init__(self, rules: Iterable[tuple[R, str]]) -> None:
+        """Take each rule with its pattern."""
+        self._rules: list[tuple[R, re.Pattern[str]]] = []
+        self._always: frozenset[int] = frozenset()
+        places: dict[str, set[int]] = {}
+        for number, (rule, pattern) in enumerate(rules):
+            self._rules.append((rule, re.compile(pattern)))
+            fixed_texts = required(pattern)
+            if fixed_texts is None:
+                self._always |= {number}
+            for text in fixed_texts or ():
+                places.setdefault(text, set()).add(number)
+        self._places = list(places.items())
+
+    def possible(self, line: str) -> Iterable[tuple[R, re.Pattern[str]]]:
+        """Every rule that can match `line`, and its pattern."""
+        chosen = [numbers for text, numbers in self._places if text in line]
+        return map(self._rules.__getitem__, sorted(self._always.union(*chosen)))
 
 
 def _texts(*patterns: str) -> tuple[str, ...] | None:

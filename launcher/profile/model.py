@@ -67,13 +67,15 @@ class Health:
 
     `startup_timeout` bounds the whole start. `no_progress_timeout` bounds a silence in which no
     phase line came and the engine's workers did next to nothing on average. `probe_timeout`
-    bounds one readiness question. `allow_differences` names settings in which the running server
+    bounds one readiness question. `completion` False asks for none: the server is one of several
+    nodes and answers no requests. `allow_differences` names settings in which the running server
     may differ from the profile.
     """
 
     startup_timeout: float = 3600.0
     no_progress_timeout: float = 600.0
     probe_timeout: float = 60.0
+    completion: bool = True
     allow_differences: tuple[str, ...] = ()
 
 

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from launcher.render.kubernetes_group import (
+    KIND,
+    SCRIPT,
+    is_group,
+    leader_worker_set,
+    references,
+    script,
+)
 from launcher.render.kubernetes_monitoring import monitoring
 from launcher.render.kubernetes_network import disruption_budget, network_policy, service
 from launcher.render.kubernetes_rollout import rollout, scaled_object, smoke_job, smoke_template
@@ -18,10 +26,12 @@ SECRETS = "/run/secrets/ernie-deploy"
 def render_kubernetes(subject: Subject) -> dict[str, str]:
     """`base/`, `components/` (for clusters with these operators), `overlays/`."""
     name = object_name(subject)
-    return {
+    several = is_group(subject)
+    workload = leader_worker_set if several else deployment
+    files = {
         "base/kustomization.yaml": yaml_text(_base(subject)),
         "base/profile.yaml": yaml_text(subject.written(SECRETS)),
-        "base/workload.yaml": yaml_text(deployment(subject, SECRETS)),
+        "base/workload.yaml": yaml_text(workload(subject, SECRETS)),
         "base/network.yaml": yaml_documents(
             [service(subject), network_policy(subject), disruption_budget(subject)]
         ),
@@ -35,22 +45,19 @@ def render_kubernetes(subject: Subject) -> dict[str, str]:
                 Note("KEDA decides the number of replicas: one that is given undoes its choice."): (
                     None
                 ),
-                "patches": [_remove(name, "/spec/replicas")],
+                "patches": [_patch(subject, "remove", "/spec/replicas")],
             }
         ),
         "components/keda/scaling.yaml": yaml_text(scaled_object(subject)),
-        "components/argo-rollouts/kustomization.yaml": yaml_text(
-            _component("Needs Argo Rollouts; it takes over the Deployment's pods.",
-                       ["rollout.yaml"])
-        ),
-        "components/argo-rollouts/rollout.yaml": yaml_documents(
-            [smoke_template(subject, SECRETS), rollout(subject)]
-        ),
         "overlays/staging/kustomization.yaml": yaml_text(
             {
                 **_kustomization(["../../base"]),
                 Note("One replica is enough to prove a profile."): None,
-                "replicas": [{"name": name, "count": 1}],
+                **(
+                    {"patches": [_patch(subject, "replace", "/spec/replicas", 1)]}
+                    if several
+                    else {"replicas": [{"name": name, "count": 1}]}
+                ),
             }
         ),
         "overlays/production/kustomization.yaml": yaml_text(
@@ -72,6 +79,22 @@ def render_kubernetes(subject: Subject) -> dict[str, str]:
             }
         ),
         "overlays/smoke/job.yaml": yaml_text(smoke_job(subject, SECRETS)),
+    }
+    if several:
+        return {
+            **files,
+            f"base/{SCRIPT}": script(subject),
+            "base/references.yaml": yaml_text(references()),
+        }
+    return {
+        **files,
+        "components/argo-rollouts/kustomization.yaml": yaml_text(
+            _component("Needs Argo Rollouts; it takes over the Deployment's pods.",
+                       ["rollout.yaml"])
+        ),
+        "components/argo-rollouts/rollout.yaml": yaml_documents(
+            [smoke_template(subject, SECRETS), rollout(subject)]
+        ),
     }  # fmt: skip
 
 
@@ -83,10 +106,20 @@ def _base(subject: Subject) -> dict[str, Any]:
             "Deployment, which is rolled out."
         ): None,
         "configMapGenerator": [
-            {"name": f"{object_name(subject)}-profile", "files": ["profile.yaml"]}
+            {
+                "name": f"{object_name(subject)}-profile",
+                "files": ["profile.yaml", *([SCRIPT] if is_group(subject) else [])],
+            }
         ],
         "labels": [{"pairs": {LABEL: label_value(subject)}}],
     }
+    if is_group(subject):
+        base |= {
+            Note("kustomize does not know LeaderWorkerSet: where the ConfigMap's name is in it."): (
+                None
+            ),
+            "configurations": ["references.yaml"],
+        }
     if subject.secrets:
         keys = " ".join(f"--from-file={name}" for name in subject.secrets)
         base[
@@ -98,7 +131,7 @@ def _base(subject: Subject) -> dict[str, Any]:
     base[
         Note(
             f"The weights are in the PersistentVolumeClaim {subject.settings.weights}, "
-            "ReadWriteMany where there are several replicas."
+            "ReadWriteMany where there are several pods."
         )
     ] = None
     return base
@@ -121,8 +154,9 @@ def _component(needs: str, resources: list[str]) -> dict[str, Any]:
     }
 
 
-def _remove(deployment_name: str, path: str) -> dict[str, Any]:
-    return {
-        "target": {"kind": "Deployment", "name": deployment_name},
-        "patch": f"- op: remove\n  path: {path}\n",
-    }
+def _patch(subject: Subject, operation: str, path: str, value: int | None = None) -> dict[str, Any]:
+    kind = KIND if is_group(subject) else "Deployment"
+    patch = f"- op: {operation}\n  path: {path}\n"
+    if value is not None:
+        patch += f"  value: {value}\n"
+    return {"target": {"kind": kind, "name": object_name(subject)}, "patch": patch}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from launcher.plan.model import ADMIN
+from launcher.render.kubernetes_group import INDEX, is_group
 from launcher.render.kubernetes_workload import CLIENT, labels, object_name
 from launcher.render.notation import Note
 from launcher.render.subject import Subject
@@ -15,13 +16,16 @@ MONITORING = "monitoring"
 
 def service(subject: Subject) -> dict[str, Any]:
     """The Service of the API and of the keeper's metrics."""
+    selector: dict[Any, Any] = labels(subject)
+    if is_group(subject):
+        selector |= {Note("Only the first pod of a group answers requests."): None, INDEX: "0"}
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": object_name(subject), "labels": labels(subject)},
         "spec": {
             "type": "ClusterIP",
-            "selector": labels(subject),
+            "selector": selector,
             "ports": [
                 {"name": "api", "port": subject.api_port, "targetPort": "api"},
                 {"name": "admin", "port": subject.admin_port, "targetPort": "admin"},
@@ -39,6 +43,17 @@ def network_policy(subject: Subject) -> dict[str, Any]:
     ]
     reason = f" Closed with it: {', '.join(closed)}." if closed else ""
     marked = {"matchLabels": {CLIENT: "true"}}
+    among = []
+    if is_group(subject):
+        reason = ""
+        among = [
+            {
+                Note(
+                    "Pods of one server talk on ports that they choose: queue, rendezvous, NCCL."
+                ): (None),
+                "from": [{"podSelector": {"matchLabels": labels(subject)}}],
+            }
+        ]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -64,6 +79,7 @@ def network_policy(subject: Subject) -> dict[str, Any]:
                     ],
                     "ports": [{"port": "admin", "protocol": "TCP"}],
                 },
+                *among,
             ],
         },
     }  # fmt: skip

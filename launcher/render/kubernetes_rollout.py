@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from launcher.render.kubernetes_group import API_VERSION, KIND, is_group
 from launcher.render.kubernetes_monitoring import JOB
 from launcher.render.kubernetes_workload import (
     CLIENT,
@@ -90,7 +91,7 @@ def scaled_object(subject: Subject) -> dict[str, Any]:
         "kind": "ScaledObject",
         "metadata": {"name": object_name(subject), "labels": labels(subject)},
         "spec": {
-            "scaleTargetRef": {"name": object_name(subject)},
+            "scaleTargetRef": _scaled(subject),
             "minReplicaCount": subject.replicas,
             Note("As many as there are GPUs for; raise it in an overlay."): None,
             "maxReplicaCount": 2 * subject.replicas,
@@ -121,6 +122,13 @@ def scaled_object(subject: Subject) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _scaled(subject: Subject) -> dict[str, Any]:
+    name = object_name(subject)
+    if is_group(subject):
+        return {"apiVersion": API_VERSION, "kind": KIND, "name": name}
+    return {"name": name}
 
 
 def _smoke_labels() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from launcher.render import container
@@ -61,14 +62,20 @@ def deployment(subject: Subject, secrets: str) -> dict[str, Any]:
             "selector": {"matchLabels": labels(subject)},
             "template": {
                 "metadata": {"labels": labels(subject)},
-                "spec": _pod(subject, secrets),
+                "spec": pod(subject, secrets),
             },
         },
     }
 
 
-def _pod(subject: Subject, secrets: str) -> dict[str, Any]:
-    pod: dict[str, Any] = {
+def pod(
+    subject: Subject, secrets: str, command: Mapping[str, Any] | None = None, *, serves: bool = True
+) -> dict[str, Any]:
+    """The `spec` of a pod; `command` replaces the server's own.
+
+    Without `serves` it is a node that only works for another one.
+    """
+    spec: dict[str, Any] = {
         **pod_security(),
         Note("A service called vllm would set VLLM_PORT in every pod, which the engine reads."): (
             None
@@ -84,9 +91,9 @@ def _pod(subject: Subject, secrets: str) -> dict[str, Any]:
         ),
     }
     if subject.settings.node_selector:
-        pod["nodeSelector"] = dict(subject.settings.node_selector)
+        spec["nodeSelector"] = dict(subject.settings.node_selector)
     if subject.gpus:
-        pod |= {
+        spec |= {
             Note("Nodes with GPUs are often kept free of other pods by this taint."): None,
             "tolerations": [
                 {"key": subject.settings.gpu_resource, "operator": "Exists", "effect": "NoSchedule"}
@@ -94,8 +101,8 @@ def _pod(subject: Subject, secrets: str) -> dict[str, Any]:
             if subject.settings.gpu_resource != GPU
             else [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
         }
-    if subject.replicas > 1:
-        pod |= {
+    if subject.replicas > 1 and subject.nodes == 1:
+        spec |= {
             Note("Replicas on different nodes where that is possible."): None,
             "topologySpreadConstraints": [
                 {
@@ -106,7 +113,34 @@ def _pod(subject: Subject, secrets: str) -> dict[str, Any]:
                 }
             ],
         }
-    return {**pod, "containers": [_server(subject, secrets)], "volumes": _volumes(subject)}
+    if subject.settings.pull and not container.model_is_mounted(subject):
+        spec |= {
+            Note(
+                "Downloads and verifies; a model that is in the claim already is only verified."
+            ): (None),
+            "initContainers": [_puller(subject, secrets)],
+        }
+    server = _server(subject, secrets, command or {"args": list(container.COMMAND)}, serves)
+    return {**spec, "containers": [server], "volumes": _volumes(subject)}
+
+
+def _puller(subject: Subject, secrets: str) -> dict[str, Any]:
+    """The init container that fills the claim of the weights."""
+    return {
+        "name": "weights",
+        "image": subject.settings.image,
+        "args": ["model", "pull", container.PROFILE],
+        "resources": {"requests": {"cpu": "1", "memory": "512Mi"}, "limits": {"memory": "2Gi"}},
+        "securityContext": container_security(),
+        "volumeMounts": [
+            {"name": "profile", "mountPath": "/etc/ernie-deploy", "readOnly": True},
+            {"name": "weights", "mountPath": MODELS},
+            {"name": "instances", "mountPath": container.INSTANCES},
+            {"name": "cache", "mountPath": container.CACHE},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            *secret_mount(subject, secrets),
+        ],
+    }
 
 
 def pod_security() -> dict[str, Any]:
@@ -153,12 +187,23 @@ def secret_volume(subject: Subject) -> list[dict[str, Any]]:
     ]
 
 
-def _server(subject: Subject, secrets: str) -> dict[str, Any]:
+def _server(
+    subject: Subject, secrets: str, command: Mapping[str, Any], serves: bool
+) -> dict[str, Any]:
     restart = subject.plan.restart
+    alive = (
+        "The keeper restarts the engine itself: the container is replaced only where it has not "
+        f"done so for longer than its own longest wait ({restart.max_delay:g} s)."
+    )
+    if subject.nodes > 1:
+        alive = "A hang of one node: the whole group is made anew."
+    # A node that only works is never asked for an answer; whether the server is ready, the first
+    # node's probe says.
+    readiness = {"readinessProbe": _probe("readiness", 1)} if serves else {}
     return {
         "name": "server",
         "image": subject.settings.image,
-        "args": list(container.COMMAND),
+        **command,
         "ports": [
             {"name": "api", "containerPort": subject.api_port},
             {"name": "admin", "containerPort": subject.admin_port},
@@ -172,11 +217,8 @@ def _server(subject: Subject, secrets: str) -> dict[str, Any]:
         "startupProbe": _probe(
             "startup", math.ceil(subject.start_seconds / TICKS["startup"])
         ),
-        "readinessProbe": _probe("readiness", 1),
-        Note(
-            "The keeper restarts the engine itself: the container is replaced only where it has "
-            f"not done so for longer than its own longest wait ({restart.max_delay:g} s)."
-        ): None,
+        **readiness,
+        Note(alive): None,
         "livenessProbe": _probe(
             "liveness", math.ceil((restart.max_delay + 60) / TICKS["liveness"])
         ),

@@ -9,6 +9,7 @@ from launcher import files, paths
 from launcher.errors import PreconditionError, UsageError
 from launcher.profile.model import Profile
 from launcher.render.header import parse_header, with_header
+from launcher.render.settings import read_settings
 from launcher.render.subject import collect
 from launcher.render.targets import TARGETS
 from launcher.result import Result
@@ -57,12 +58,35 @@ def render(
             "usage", f"{target} has no replicas: each is a file of its own", "--replicas",
             f"render it once for each: `--name {profile.name}-2 --set ports.api=8280`",
         )  # fmt: skip
+    _check_shape(target, profile)
     subject = collect(profile, chosen.place, version=version, replicas=replicas)
     rendered = tuple(
         RenderedFile(path, with_header(subject, target, path, text))
         for path, text in chosen.render(subject).items()
     )
     return Rendered(target, subject.release, rendered)
+
+
+def _check_shape(target: str, profile: Profile) -> None:
+    """Refuse what would be rendered as something else.
+
+    Raises:
+        PreconditionError: `group-not-rendered`, or `several-nodes`.
+    """
+    if profile.service is not None and profile.service.group is not None:
+        raise PreconditionError.of(
+            "group-not-rendered", "a replica of this profile is a group of instances with a router,"
+            " which `deploy` starts on one machine", profile.where("service.group"),
+            f"`ernie-deploy render {target} PROFILE --set service.group=null` renders servers that"
+            " prefill and decode themselves",
+        )  # fmt: skip
+    if (read_settings(profile).nodes or 1) > 1 and not TARGETS[target].several_nodes:
+        raise PreconditionError.of(
+            "several-nodes", f"{target} starts each server on one node",
+            profile.where("render.nodes"),
+            "render kubernetes; or start the same profile with `engine-args: {ips: ...}` on each"
+            " node by hand",
+        )  # fmt: skip
 
 
 def write(rendered: Rendered, folder: str, name: str) -> Result[Rendered]:

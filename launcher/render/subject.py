@@ -13,7 +13,7 @@ from launcher.engines.common import specifier
 from launcher.environments import recipes
 from launcher.errors import PreconditionError
 from launcher.instance.boot import START_MARGIN
-from launcher.json_values import JsonObject
+from launcher.json_values import JsonObject, is_list
 from launcher.keeper.engine_stop import MARGIN, longest_stop
 from launcher.plan.model import ADMIN, LaunchPlan
 from launcher.preparation import admin
@@ -42,8 +42,9 @@ class Subject:
 
     `placed` is the resolved profile at its place, `plan` the launch plan of it: its ports are
     those of a container, elsewhere they are placeholders. `fingerprint` is `sha256:` of the
-    profile as it was given. `shm` and `memory` are bytes; `memory` None: not known, and
-    `memory_source` says why, or where the number is from. `secrets` are names of variables.
+    profile as it was given. `nodes` machines run one replica together; `gpus`, `shm` and `memory`
+    are those of each. `shm` and `memory` are bytes; `memory` None: not known, and `memory_source`
+    says why, or where the number is from. `secrets` are names of variables.
     """
 
     profile: Profile
@@ -52,6 +53,7 @@ class Subject:
     settings: Settings
     release: str
     replicas: int
+    nodes: int
     fingerprint: str
     shm: int
     memory: int | None
@@ -75,7 +77,7 @@ class Subject:
 
     @property
     def gpus(self) -> int:
-        """GPUs of one replica; 0: it runs on the CPU."""
+        """GPUs of one replica on each of its nodes; 0: it runs on the CPU."""
         if self.settings.gpu_resource == NO_GPU:
             return 0
         return len(self.profile.gpus) if self.profile.gpus else self.plan.gpu_ranks
@@ -105,6 +107,9 @@ def collect(profile: Profile, place: Place, *, version: str | None, replicas: in
         PreconditionError: a third party runs it, or no release can be named.
     """
     engine = local_engine(profile)
+    settings = read_settings(profile)
+    nodes = count_nodes(engine, profile, settings)
+    profile, given = _spread(engine, profile, nodes), profile
     release = engine.release(version or pinned_release(engine, profile))
     check(engine, profile, release)
     needs = (*engine.ports(profile, release), *admin.needs(profile))
@@ -112,23 +117,53 @@ def collect(profile: Profile, place: Place, *, version: str | None, replicas: in
         # A Unix socket of the keeper cannot be reached from another container.
         needs += admin.needs(replace(profile, ports={}))
     ports = numbers(needs, port_wishes(profile.resolved))
-    placed = place_profile(profile.resolved, place, ports, replicas)
-    plan = _plan(engine, release, build({**profile.resolved, **placed}, profile.path), ports)
+    placed = place_profile(given.resolved, place, ports, replicas)
+    planned = {**profile.resolved, **placed, "engine-args": profile.engine_args}
+    plan = _plan(engine, release, build(planned, profile.path), ports)
     memory, source = _memory(profile, release)
     ranks = max(1, plan.gpu_ranks)
     return Subject(
-        profile=profile,
+        profile=given,
         placed=placed,
         plan=plan,
-        settings=read_settings(profile),
+        settings=settings,
         release=release.version,
         replicas=replicas,
-        fingerprint=fingerprint(profile),
+        nodes=nodes,
+        fingerprint=fingerprint(given),
         shm=max(4 * SHM_LEAST, 2 * SHM_PER_RANK * ranks if ranks > 1 else 0),
         memory=memory,
         memory_source=source,
         secrets=secret_names(profile.resolved),
     )
+
+
+def count_nodes(engine: Engine, profile: Profile, settings: Settings) -> int:
+    """Machines that run one replica together: `render.nodes`, else those that the profile names.
+
+    Raises:
+        PreconditionError: `several-nodes`: the engine runs on one machine only.
+    """
+    if engine.nodes_option is None:
+        if settings.nodes > 1:
+            raise PreconditionError.of(
+                "several-nodes", f"{engine.title} runs on one machine here",
+                profile.where("render.nodes"), "remove `render.nodes`, or use FastDeploy",
+            )  # fmt: skip
+        return 1
+    addresses = profile.engine_args.get(engine.nodes_option)
+    given = addresses.split(",") if isinstance(addresses, str) else addresses
+    return settings.nodes or (len(given) if is_list(given) else 0) or 1
+
+
+def _spread(engine: Engine, profile: Profile, nodes: int) -> Profile:
+    """The profile on each of several nodes, with addresses that stand for the real ones."""
+    if nodes == 1 or engine.nodes_option is None:
+        return profile
+    addresses = ",".join(f"192.0.2.{number + 1}" for number in range(nodes))
+    arguments = {**profile.engine_args, engine.nodes_option: addresses}
+    built = build({**profile.resolved, "engine-args": arguments}, profile.path)
+    return replace(built, origins=profile.origins, text=profile.text)
 
 
 def fingerprint(profile: Profile) -> str:

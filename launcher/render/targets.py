@@ -21,12 +21,13 @@ class Target:
     place: Place
     render: Callable[[Subject], Mapping[str, str]]
     one_replica: bool = False
+    several_nodes: bool = False
 
 
 TARGETS: Mapping[str, Target] = {
     "systemd": Target("host", render_systemd),
     "compose": Target("container", render_compose),
     "quadlet": Target("container", render_quadlet, one_replica=True),
-    "kubernetes": Target("container", render_kubernetes),
+    "kubernetes": Target("container", render_kubernetes, several_nodes=True),
     "slurm": Target("job", render_slurm),
 }

@@ -67,6 +67,7 @@ RENDERERS: dict[str, str] = {
     "deploy": "launcher.report.rollout_text:deploy",
     "rollback": "launcher.report.rollout_text:deploy",
     "scale": "launcher.report.rollout_text:deploy",
+    "door": "launcher.report.door_text:door",
     "history": "launcher.report.rollout_text:history",
     "keys list": "launcher.report.keys_text:listing",
     "keys rotate": "launcher.report.keys_text:rotation",

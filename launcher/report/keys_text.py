@@ -56,7 +56,7 @@ def usage(result: Result[Usage]) -> str:
     if not data.keys:
         return f"{data.service} had no requests ({since})"
     lines = [
-        f"{data.service}, {since}",
+        f"{data.service}, {since}, until {_moment(data.until)} UTC",
         f"{'KEY':<20} {'REQUESTS':>10} {'ERRORS':>8} {'401':>7} {'429':>7} {'RECEIVED':>10}"
         f" {'SENT':>10} {'PROMPT':>10} {'GENERATED':>10} {'COUNTED':>9}",
     ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from launcher import engines, files, paths
 from launcher.door import door as front_door
 from launcher.door import key_maps
 from launcher.door.config import DoorSettings, Server
-from launcher.door.profile import door_profile
+from launcher.door.profile import door_profile, settings_of
 from launcher.door.runtime import Counters, Door, ServerState
 from launcher.errors import DeployError, ExitCode, PreconditionError, Problem
 from launcher.instance.store import instance_dir, view
@@ -19,7 +20,7 @@ from launcher.lifecycle import LIVE
 from launcher.plan.model import ADMIN
 from launcher.preparation import prepare
 from launcher.probe import readiness
-from launcher.profile.model import Port, Profile
+from launcher.profile.model import Profile
 from launcher.profile.secrets import resolve
 from launcher.profile.service import ServiceSettings
 from launcher.service import dialects, replicas
@@ -286,19 +287,9 @@ class Traffic:
     ) -> DoorSettings:
         """The door's settings; `without` are gateways that are about to end."""
         door = _service(profile).front_door
-        port = door.port if door.port >= 0 else _number(profile.ports.get("api"))
-        return DoorSettings(
-            name=self._service.name,
-            address=door.address or profile.host,
-            port=port or "auto",
+        return replace(
+            settings_of(profile, self._service.name),
             certificate=self._certificate(door.certificate, door.key),
-            connect_timeout=door.connect_timeout,
-            request_timeout=door.request_timeout,
-            response_timeout=door.response_timeout,
-            client_timeout=door.client_timeout,
-            queue_timeout=door.queue_timeout,
-            retry_buffer=door.retry_buffer,
-            max_connections=door.max_connections,
             gateway=self._gateway.server(profile, without)
             if dialects.has_gateway(self._service, state, profile)
             else None,
@@ -350,10 +341,6 @@ def _server(member: Member) -> Server | None:
     use = plan.port(plan.readiness.port)
     admin = plan.port(ADMIN)
     return Server(member.name, use.address, use.number, admin.number, member.weight)
-
-
-def _number(port: Port | None) -> int:
-    return port if isinstance(port, int) else 0
 
 
 def _unserved(profile: Profile) -> tuple[int, ...]:

@@ -43,7 +43,8 @@ def test_the_model_cards_profile_from_up_to_down(fastdeploy: Make, release: str)
     layer = {"extends": str(CARD), "ports": dict.fromkeys(PORT_FLAGS.values(), "auto")}
     layer |= {key: own[key] for key in ("name", "python", "env")}
     server.profile.write_text(yaml.safe_dump(layer))
-    up = server.up("--json")
+    # The weights of the real model do not fit into every machine that runs tests.
+    up = server.up("--json", "--force", "host-memory")
     assert up.rc == 0, up.output()
     plan = server.files.plan()
     flags = {flag.flag: " ".join(flag.values) for flag in plan.flags}

@@ -2,14 +2,19 @@
 
 import time
 from collections.abc import Callable, Sequence
+from unittest import mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from launcher.diagnose.literals import required
 from launcher.engines.rules import failure_rules
+from launcher.keeper import line_sampling
 from launcher.keeper.line_sampling import ASIDE, BURST, LONGEST, SHARE, Attention
 from launcher.keeper.loop import Loop
 from launcher.keeper.watch import LONGEST_LINE
+from launcher.plain import plain
 
 
 class Watched:
@@ -118,6 +123,64 @@ def test_of_a_long_line_is_searched_what_the_rules_read_and_no_more(filler: str)
     inside = filler * (LONGEST_LINE - len(text)) + text
     watched.write(inside + filler * LONGEST, filler * LONGEST_LINE + text, "after")
     assert watched.seen == [inside]
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(
+                [
+                    "out of",
+                    " memory",
+                    "Loading",
+                    "\x1b[1m",
+                    "\x1b[0m",
+                    "\x00",
+                    "x",
+                    "你",
+                    "\x9d",
+                    "e",
+                ]
+            ),
+            max_size=6,
+        ).map("".join),
+        max_size=12,
+    ),
+    st.booleans(),
+    st.integers(4, 40),
+)
+def test_of_a_block_are_looked_at_the_lines_that_are_looked_at_one_by_one(
+    lines: list[str], is_known: bool, longest: int
+) -> None:
+    texts = ("out of memory", "Loading", "xx") if is_known else None
+    block, single = Watched(cost=0.0, texts=texts), Watched(cost=0.0, texts=texts)
+    with (
+        mock.patch.object(line_sampling, "LONGEST_LINE", longest),
+        mock.patch.object(line_sampling, "LONGEST", 4 * longest),
+    ):
+        block.attention.lines("engine", "stderr", [("\n".join(lines).encode(), True)])
+        for line in lines or [""]:
+            single.write(line)
+    assert block.seen == single.seen
+    if is_known:
+        holders = [x for x in lines if any(t in plain(x[:longest]) for t in texts or ())]
+        assert block.seen == [x[:longest] for x in holders]
+
+
+@given(st.lists(st.sampled_from(["a line", "an error", "FATAL", ""]), min_size=1, max_size=300))
+def test_of_a_block_are_kept_aside_the_lines_that_are_kept_of_many(lines: list[str]) -> None:
+    """The newest of both kinds, in their order."""
+    block, single = Watched(cost=BURST * 2), Watched(cost=BURST * 2)
+    for watched in (block, single):
+        watched.write("first")
+    block.attention.lines("engine", "stderr", [("\n".join(lines).encode(), True)])
+    for line in lines:
+        single.write(line)
+    for watched in (block, single):
+        watched.attention.last_words()
+    severe = [x for x in lines if x in ("an error", "FATAL")][-ASIDE:]
+    assert block.seen[1 : 1 + len(severe)] == single.seen[1 : 1 + len(severe)] == severe
+    assert set(lines[-ASIDE:]) <= set(block.seen)
 
 
 def test_a_line_is_kept_aside_for_what_the_rules_read_of_it() -> None:

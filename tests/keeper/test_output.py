@@ -6,17 +6,43 @@ import re
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.keeper.output import LONGEST_RECORD, LogFile, Splitter, parse_record
+from launcher.keeper import output
+from launcher.keeper.output import LONGEST_RECORD, LogFile, Runs, Splitter, parse_record
 
 
-def fed(*pieces: bytes) -> list[tuple[bytes, bool]]:
+def by_line(runs: Runs) -> Runs:
+    """Each line by itself."""
+    return [(line, is_complete) for text, is_complete in runs for line in text.split(b"\n")]
+
+
+def fed(*pieces: bytes) -> Runs:
     splitter = Splitter()
-    return [line for piece in pieces for line in splitter.feed(piece)] + splitter.finish()
+    runs = [run for piece in pieces for run in splitter.feed(piece)] + splitter.finish()
+    return by_line(runs)
+
+
+def read_line_by_line(stream: bytes) -> Runs:
+    """What the splitter has to find, by the plainest way: one line after the other."""
+    lines: Runs = []
+    ended = re.split(rb"\r?\n", stream.removesuffix(b"\r"))
+    for number, line in enumerate(ended):
+        *overwritten, last = line.split(b"\r")
+        lines += [(text, False) for text in overwritten]
+        if number < len(ended) - 1 or last:
+            lines.append((last, True))
+    cut: Runs = []
+    for text, is_complete in lines:
+        while len(text) > output.LONGEST_RECORD:
+            cut.append((text[: output.LONGEST_RECORD], False))
+            text = text[output.LONGEST_RECORD :]
+        cut.append((text, is_complete))
+    return cut
 
 
 def test_lines_end_at_newlines_carriage_returns_and_both() -> None:
@@ -72,6 +98,57 @@ def test_an_endless_line_costs_no_memory() -> None:
             assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
         finally:
             tracemalloc.stop()
+
+
+STREAMS = st.lists(
+    st.one_of(
+        st.binary(max_size=20),
+        st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r", b"\r\n"]), max_size=30).map(b"".join),
+    ),
+    max_size=12,
+)
+
+
+@given(STREAMS)
+def test_blocks_hold_the_lines_that_are_read_one_by_one(pieces: list[bytes]) -> None:
+    assert fed(*pieces) == read_line_by_line(b"".join(pieces))
+
+
+@given(
+    st.lists(st.text("ab\r\n", max_size=20).map(str.encode), max_size=12),
+    st.integers(1, 9),
+)
+def test_long_lines_are_cut_in_a_block_as_one_by_one(pieces: list[bytes], longest: int) -> None:
+    with mock.patch.object(output, "LONGEST_RECORD", longest):
+        assert fed(*pieces) == read_line_by_line(b"".join(pieces))
+
+
+def test_lines_that_end_alike_are_one_block() -> None:
+    assert Splitter().feed(b"a\n\nb\r\nc\n") == [(b"a\n\nb\nc", True)]
+    assert Splitter().feed(b"1%\r2%\r3%\ra\nb\n") == [(b"1%\n2%\n3%", False), (b"a\nb", True)]
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.binary(max_size=12), st.booleans()), max_size=8), max_size=8),
+    st.integers(40, 300),
+    st.integers(0, 3),
+)
+def test_a_block_fills_files_as_its_lines_do(
+    tmp_path_factory: pytest.TempPathFactory, writes: list[Runs], max_size: int, keep: int
+) -> None:
+    """Also over rotations, to the byte."""
+    written = []
+    with mock.patch("time.time", return_value=1_767_268_800.123456):
+        for is_split in (False, True):
+            folder = tmp_path_factory.mktemp("logs")
+            log = LogFile(folder / "engine.log", max_size, keep)
+            for runs in writes:
+                for lines in [[one] for one in by_line(runs)] if is_split else [runs]:
+                    log.write("stdout", lines)
+            log.close()
+            assert log.lost_bytes == 0
+            written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert written[0] == written[1]
 
 
 @given(st.lists(st.binary(max_size=20), max_size=12))

@@ -15,10 +15,10 @@ OPTIONAL = {
     "huggingface_hub", "modelscope_hub", "aistudio_sdk",
     # `launcher/engines/gateway/hooks/` runs in the environment of the gateway.
     "litellm",
-    # `launcher/report/plots/draw.py` runs in an environment that has it.
-    "matplotlib",
     # `launcher/bench/ask_optuna.py` runs in the environment of the load generator.
     "optuna",
+    # `launcher/report/plots/draw.py` runs in an environment that has it.
+    "matplotlib",
 }  # fmt: skip
 
 

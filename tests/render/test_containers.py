@@ -1,6 +1,8 @@
 """compose and quadlet: limits from the plan, no secret and no root inside."""
 
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from launcher.errors import UsageError
 from launcher.render.rendering import render
 from tests.render.examples import SHIPPED, load
 from tests.support import ROOT
+from tests.support.packages import program_of
 
 LARGE = ROOT / "profiles" / "ernie-4.5-300b-a47b.yaml"
 TINY = ROOT / "profiles" / "ernie-tiny-cpu.yaml"
@@ -31,6 +34,20 @@ def service(path: Any, *sets: str, **options: Any) -> dict[str, Any]:
     document = yaml.safe_load(texts("compose", path, *sets, **options)["compose.yaml"])
     server: dict[str, Any] = document["services"]["server"]
     return server
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.stem))
+def test_the_schema_of_compose_files_accepts_it(path: Any, tmp_path: Path) -> None:
+    check = [program_of("check-jsonschema", "check-jsonschema"), "--builtin-schema"]
+    for number, text in enumerate(
+        (texts("compose", path)["compose.yaml"], "services: {server: {imagee: x}}")
+    ):
+        (tmp_path / "compose.yaml").write_text(text)
+        ran = subprocess.run(
+            [*check, "vendor.compose-spec", str(tmp_path / "compose.yaml")], capture_output=True,
+            text=True,
+        )  # fmt: skip
+        assert ran.returncode == number, ran.stdout
 
 
 def test_the_sizes_are_those_of_the_plan() -> None:

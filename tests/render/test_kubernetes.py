@@ -45,7 +45,7 @@ def documents(files: dict[str, str]) -> list[dict[str, Any]]:
     return [
         document
         for name, text in files.items()
-        if not name.endswith(("kustomization.yaml", "profile.yaml"))
+        if not name.endswith(("kustomization.yaml", "profile.yaml", "references.yaml", ".sh"))
         for document in yaml.safe_load_all(text)
     ]
 

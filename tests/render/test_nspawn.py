@@ -18,7 +18,7 @@ from launcher.instance.systemd_unit import WATCHDOG
 from tests.support import ROOT
 from tests.support.nspawn import Machine, needs_nspawn
 from tests.support.rig import Rig, rig
-from tests.support.waiting import wait_for
+from tests.support.waiting import Clock, wait_for
 
 __all__ = ["rig"]
 UNIT, TARGET = "ernie-deploy-one@1.service", "ernie-deploy-one.target"
@@ -36,14 +36,14 @@ NEEDED = (
 
 
 @pytest.fixture
-def machine(rig: Rig, tmp_path: Path) -> Iterator[Machine]:
+def machine(rig: Rig) -> Iterator[Machine]:
     """It is off before the rig looks for processes that were left."""
     needs_nspawn()
     if sys.version_info[:2] != (3, 11):
         pytest.skip("the machine is Debian 12, whose Python is 3.11")
-    made = Machine(tmp_path / "machine", ())
-    made.make()
+    made = Machine(())
     try:
+        made.make()
         yield made
     finally:
         made.close()
@@ -115,12 +115,15 @@ def engine(machine: Machine) -> str:
 @pytest.mark.soak
 def test_the_units_under_a_real_systemd(machine: Machine, rig: Rig) -> None:
     install(machine, rig)
+    clock = Clock()
     machine.boot()
+    clock.step("boot")
 
     # Start: ready when systemd says active.
     assert "Created symlink" in machine.run("systemctl", "enable", TARGET)
     machine.run("systemctl", "start", "--no-block", TARGET)
     wait_active(machine)
+    clock.step("start, until ready")
 
     # A user of its own, which the system does not have, and which may not write elsewhere.
     status = machine.run("cat", f"/proc/{engine(machine)}/status")
@@ -140,11 +143,13 @@ def test_the_units_under_a_real_systemd(machine: Machine, rig: Rig) -> None:
     assert "correct-horse" not in machine.run("systemctl", "show", UNIT) + journal(machine)
 
     # A killed keeper is replaced, and its engine with it.
+    clock = Clock()
     first, first_engine = keeper(machine), engine(machine)
     machine.run("kill", "-KILL", first)
     wait_for(lambda: keeper(machine) not in ("0", first), "a new keeper", deadline=120)
     wait_active(machine)
     assert engine(machine) != first_engine
+    clock.step("killed keeper, until ready again")
 
     # A keeper that hangs misses its watchdog.
     second = keeper(machine)
@@ -155,6 +160,7 @@ def test_the_units_under_a_real_systemd(machine: Machine, rig: Rig) -> None:
     )  # fmt: skip
     assert "Watchdog timeout" in journal(machine)
     wait_active(machine)
+    clock.step("stopped keeper, until the watchdog has replaced it and it is ready")
 
     # Stop: nothing is left.
     machine.run("systemctl", "stop", TARGET)
@@ -164,8 +170,10 @@ def test_the_units_under_a_real_systemd(machine: Machine, rig: Rig) -> None:
     )  # fmt: skip
     assert show(machine, "Result") == "success", journal(machine)
     assert machine.run("pgrep", "-f", "launcher|fake_server").strip() == ""
+    clock.step("stop")
 
     # A reboot: it comes back by itself.
     machine.reboot()
     wait_active(machine)
+    clock.step("reboot, until ready")
     assert engine(machine)

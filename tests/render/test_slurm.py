@@ -1,5 +1,6 @@
 """Slurm: the batch script, and two replicas on a real cluster of two nodes on this machine."""
 
+import functools
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,19 +16,22 @@ from typing import Any
 
 import pytest
 
+from launcher.door.runtime import Door
+from launcher.engines.haproxy.engine import MASTER_SOCKET, STATS_SOCKET
 from launcher.render.rendering import render
 from launcher.render.subject import collect
 from tests.render.examples import SHIPPED, load
 from tests.support import ROOT, engines
 from tests.support.rig import Rig, rig
 from tests.support.slurm import NODES, Cluster, needs_slurm
-from tests.support.waiting import wait_for
+from tests.support.waiting import Clock, wait_for
 
 __all__ = ["rig"]
 LARGE = ROOT / "profiles" / "ernie-4.5-300b-a47b.yaml"
 TINY = ROOT / "profiles" / "ernie-tiny-cpu.yaml"
 DEADLINE = 240
 """Seconds until something that Slurm or a server does has failed."""
+wait = functools.partial(wait_for, deadline=DEADLINE, interval=0.2)
 
 
 def script(path: Path, *sets: str, **options: Any) -> str:
@@ -78,11 +83,9 @@ def test_the_script_has_no_known_mistake(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     needs_slurm()
-    folder = tmp_path / "cluster"
-    folder.mkdir()
-    one = Cluster(folder)
+    one = Cluster()
     try:
         one.start()
         yield one
@@ -107,15 +110,19 @@ class Replicas:
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         self.cluster.environment |= {
             "ERNIE_DEPLOY": str(program), "ERNIE_ENDPOINTS": str(self.endpoints),
-            "TMPDIR": str(self.cluster.folder), "PATH": f"{Path(sys.executable).parent}:"
-            + os.environ["PATH"],
+            # Both nodes are this machine, and their names are in no name service.
+            "ERNIE_ADDRESS": "127.0.0.1", "TMPDIR": str(self.cluster.folder),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }  # fmt: skip
         self.cluster.run("sbatch", f"{self.name}.sbatch")
 
-    def listed(self) -> dict[str, str]:
-        """Replica and node, for each line of the door's list."""
+    def listed(self) -> list[str]:
+        """The replicas in the door's list."""
         rows = [path.read_text().split() for path in self.endpoints.glob("*[0-9]")]
-        return {row[0][-1]: row[1].partition(":")[0] for row in rows if len(row) == 3}
+        return sorted(row[0][-1] for row in rows if len(row) == 3)
+
+    def node(self, replica: str) -> str:
+        return self.cluster.jobs().get(replica, ("", ""))[1]
 
     def answers(self, replica: str) -> bool:
         """Whether the replica says on its published ports that it is ready, and its API too."""
@@ -134,53 +141,116 @@ class Replicas:
         return number
 
     def run_now(self, replica: str) -> None:
-        """Slurm waits for two minutes with a job that was requeued, unless its time is set."""
-        self.cluster.run("scontrol", "update", f"JobId={self.job(replica)}", "StartTime=now")
+        """Slurm waits for two minutes with a job that was requeued, unless its time is set.
+
+        Not at once: a node refuses a job whose last run ended within the same second.
+        """
+        self.cluster.run("scontrol", "update", f"JobId={self.job(replica)}", "StartTime=now+3")
 
     def state(self, replica: str) -> str:
         return self.cluster.jobs().get(replica, ("", ""))[0]
 
 
-def drill(cluster: Cluster, replicas: Replicas, *, limit: bool) -> None:
+class FrontDoor:
+    """`ernie-deploy door --follow` of the profile, and clients that ask it without a break."""
+
+    def __init__(self, rig: Rig, replicas: Replicas, profile: str) -> None:
+        self.name = f"{replicas.name}-door"
+        self._rig = rig
+        self._process = rig.spawn(
+            "door", profile, "--name", replicas.name, "--endpoints", str(replicas.endpoints),
+            "--follow",
+        )  # fmt: skip
+        wait_for(lambda: rig.stored(self.name).get("state") == "ready", "the front door")
+
+    def servers(self) -> list[str]:
+        """The replicas that get requests, by their number."""
+        socket = Path(self._rig.stored(self.name, "plan.json")["temporary_folder"]) / STATS_SOCKET
+        states = Door(socket, socket.parent / MASTER_SOCKET).servers()
+        return sorted(one.name[-1] for one in states if one.state == "up")
+
+    def ask(self) -> int:
+        """The status of one short chat with the model that the replicas name."""
+        url = f"http://127.0.0.1:{self._rig.stored(self.name)['ports']['api']}/v1"
+        try:
+            with urllib.request.urlopen(f"{url}/models", timeout=120) as answer:
+                model = json.loads(answer.read())["data"][0]["id"]
+            body = {
+                "model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2,
+            }  # fmt: skip
+            request = urllib.request.Request(
+                f"{url}/chat/completions", json.dumps(body).encode(),
+                {"Content-Type": "application/json"},
+            )  # fmt: skip
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return int(error.code)
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+        assert self._rig.run("down", self.name, "--drain", "0").rc == 0
+
+
+def drill(cluster: Cluster, replicas: Replicas, door: FrontDoor, *, limit: bool) -> None:
     """Ready on two nodes, drained before the time limit, moved when a node is lost."""
+    clock = Clock()
     replicas.submit()
-    wait_for(
-        lambda: len(replicas.listed()) == 2, f"two endpoints\n{cluster.logs()}", deadline=DEADLINE
-    )
-    assert sorted(replicas.listed().values()) == list(NODES)
+    wait(
+        lambda: len(replicas.listed()) == 2, lambda: f"two endpoints\n{cluster.logs()}",
+    )  # fmt: skip
+    assert sorted(replicas.node(one) for one in "01") == list(NODES)
+    wait(lambda: door.servers() == ["0", "1"], "two servers of the door")
     assert replicas.answers("0")
     assert replicas.answers("1")
+    assert door.ask() == 200
+    clock.step("both replicas behind the door, after sbatch")
 
     if not limit:
         # What Slurm sends before the time limit, now.
         cluster.run("scancel", "--signal=TERM", "--batch", replicas.job("0"))
-    wait_for(lambda: "0" not in replicas.listed(), "replica 0 to leave the list", deadline=DEADLINE)
-    wait_for(lambda: replicas.state("0") == "PENDING", "replica 0 in the queue", deadline=DEADLINE)
+    wait(lambda: "0" not in replicas.listed(), "replica 0 to leave the list")
+    clock.step("the warning, until replica 0 left the list")
+    wait(lambda: "0" not in door.servers(), "replica 0 to leave the door")
+    clock.step("the door after it")
+    if not limit:
+        assert [door.ask() for _ in range(10)] == [200] * 10, "the other replica answers"
+    wait(lambda: replicas.state("0") == "PENDING", "replica 0 in the queue")
+    clock.step("replica 0 drained, stopped and in the queue again")
     states = list(cluster.folder.glob("ernie-deploy-[0-9]*"))
     assert len(states) <= 2, "the state of a stopped replica is removed"
-    wait_for(lambda: _try(lambda: replicas.run_now("0")), "the new start", deadline=DEADLINE)
-    wait_for(
-        lambda: "0" in replicas.listed(), f"replica 0 again\n{cluster.logs()}", deadline=DEADLINE
-    )
+    wait(lambda: _try(lambda: replicas.run_now("0")), "the new start")
+    wait(
+        lambda: "0" in replicas.listed(), lambda: f"replica 0 again\n{cluster.logs()}",
+    )  # fmt: skip
+    wait(lambda: "0" in door.servers(), "replica 0 behind the door")
     assert replicas.answers("0")
+    assert door.ask() == 200
+    clock.step("replica 0 behind the door again, from a start time of now")
     if limit:
         return  # replica 1 has reached its limit too
 
-    (lost,) = [node for replica, node in replicas.listed().items() if replica == "1"]
+    lost = replicas.node("1")
     (other,) = set(NODES) - {lost}
     cluster.run("scontrol", "update", f"NodeName={lost}", "State=DOWN", "Reason=drill")
-    # The batch script is killed with its node, so only the new start changes the list.
-    wait_for(lambda: replicas.state("1") == "PENDING", "replica 1 in the queue", deadline=DEADLINE)
-    wait_for(lambda: _try(lambda: replicas.run_now("1")), "the new start", deadline=DEADLINE)
-    wait_for(
-        lambda: replicas.listed().get("1") == other, f"replica 1 on {other}\n{cluster.logs()}",
-        deadline=DEADLINE,
+    wait(lambda: door.servers() == ["0"], "the door without replica 1")
+    clock.step("its node set down, until the door left replica 1 out")
+    assert [door.ask() for _ in range(10)] == [200] * 10, "the other replica answers"
+    wait(lambda: replicas.state("1") == "PENDING", "replica 1 in the queue")
+    wait(lambda: _try(lambda: replicas.run_now("1")), "the new start")
+    wait(
+        lambda: replicas.node("1") == other and door.servers() == ["0", "1"],
+        lambda: f"replica 1 on {other}\n{cluster.logs()}",
     )  # fmt: skip
     assert replicas.answers("1")
+    assert door.ask() == 200
+    clock.step(f"replica 1 on {other}, behind the door")
     # A job that is cancelled stops its server and does not come back.
     cluster.run("scancel", replicas.job("1"))
-    wait_for(lambda: "1" not in replicas.listed(), "replica 1 to leave the list", deadline=DEADLINE)
-    wait_for(lambda: not replicas.state("1"), "the end of replica 1", deadline=DEADLINE)
+    wait(lambda: "1" not in replicas.listed(), "replica 1 to leave the list")
+    wait(lambda: door.servers() == ["0"], "the door without replica 1")
+    wait(lambda: not replicas.state("1"), "the end of replica 1")
     assert replicas.answers("0"), "the other replica is untouched"
 
 
@@ -192,17 +262,30 @@ def _try(function: Any) -> bool:
     return True
 
 
-# Needs root, munge and a folder that munge trusts: not every machine of a CI has that.
+def run_drill(cluster: Cluster, rig: Rig, name: str, *arguments: str, limit: bool) -> None:
+    """Render, submit, and the drill behind a front door on an address of its own."""
+    ran = rig.run(
+        "render", "slurm", *arguments, "--replicas", "2", "-o", str(cluster.folder), "--json"
+    )
+    assert ran.rc == 0, ran.output()
+    assert ran.json["data"]["files"]
+    replicas = Replicas(cluster, name)
+    replicas.endpoints.mkdir()
+    path = rig.folder / "door.yaml"
+    path.write_text(f"name: {name}\nengine: transformers\nmodel: a/b\nports: {{api: auto}}\n")
+    door = FrontDoor(rig, replicas, str(path))
+    try:
+        drill(cluster, replicas, door, limit=limit)
+    finally:
+        door.close()
+
+
+# Needs root, and slurmctld and munged that may run: not every machine of a CI has that.
 @pytest.mark.soak
 def test_two_replicas_on_a_real_cluster(cluster: Cluster, rig: Rig) -> None:
     profile = rig.profile(stop={"grace": "5s"})
-    ran = rig.run(
-        "render", "slurm", profile, "--engine-version", "1.0", "--replicas", "2",
-        "-o", str(cluster.folder), "--json",
-    )  # fmt: skip
-    assert ran.rc == 0, ran.output()
     cluster.environment["PYTHONPATH"] = f"{rig.env['PYTHONPATH']}:{ROOT}"
-    drill(cluster, Replicas(cluster, "one"), limit=False)
+    run_drill(cluster, rig, "one", profile, "--engine-version", "1.0", limit=False)
 
 
 @pytest.mark.soak
@@ -213,10 +296,5 @@ def test_two_replicas_of_the_tiny_ernie(cluster: Cluster, rig: Rig, limit: bool)
     sets = [f"python={engines.require('transformers')}", "stop.grace=5s"]
     sets += ["render.time-limit=3m"] if limit else []
     words = [word for one in sets for word in ("--set", one)]
-    ran = rig.run(
-        "render", "slurm", str(TINY), *words, "--replicas", "2", "-o", str(cluster.folder), "--json"
-    )
-    assert ran.rc == 0, ran.output()
-    assert json.dumps(ran.json["data"]["files"])
     cluster.environment["PYTHONPATH"] = str(ROOT)
-    drill(cluster, Replicas(cluster, "ernie-tiny-cpu"), limit=limit)
+    run_drill(cluster, rig, "ernie-tiny-cpu", str(TINY), *words, limit=limit)

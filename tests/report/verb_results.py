@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from launcher.bench.result import (
+    BenchComparison,
+    ComparedFigure,
+    Estimate,
+    Gate,
+    Generator,
+    Trial,
+    Tuning,
+)
 from launcher.result import Result
 from tests.report.card_results import CARDS
+from tests.report.key_results import KEYS
 from tests.report.results import (
     EVERY_VERDICT,
     check,
@@ -16,6 +26,7 @@ from tests.report.results import (
     smoke_result,
 )
 from tests.report.service_results import SERVICES
+from tests.support.bench_runs import bench_run, level
 from tests.support.decoded import JsonDict
 from tests.support.payloads import result
 
@@ -631,6 +642,11 @@ RENDERINGS = {
         "target": "compose", "release": "2.5.0", "folder": "out",
         "files": [{"path": "compose.yaml", "text": ""}, {"path": "profile.yaml", "text": ""}],
     }, "ernie"),
+    "door": result("door", {
+        "url": "http://0.0.0.0:8180/v1",
+        "replicas": {"ernie-0": "10.0.0.7:21666", "ernie-1": "10.0.0.8:26355"},
+        "refused": ["ernie-2: not one line `NAME HOST:PORT ADMIN_PORT`"],
+    }, "ernie"),
     "diff": result("diff", {
         "drift": True,
         "rows": [
@@ -643,8 +659,40 @@ RENDERINGS = {
 }  # fmt: skip
 
 
+_SLOWER = bench_run(levels=(level(ttft=0.13),))
+_GATES = (
+    Gate("ttft.p50", "c2", "slo", "met", "p.yaml:9:1", 0.2, 0.1, "s", "0.1 s, at most 0.2 s"),
+    Gate("e2e.p90", "c2", "slo", "missed", "p.yaml:9:1", 0.3, 0.4, "s", "0.4 s, at most 0.3 s"),
+    Gate("tokens_rate", "c2", "baseline", "refused", "b.json", 60.0, 64.0, "tokens/s", "too busy"),
+)
+_FIGURES = (
+    ComparedFigure("ttft.p50", "c2", "s", 0.1, 0.13, Estimate(0.3, 0.25, 0.35), 0.001, "worse",
+                   "B is +30.0%, p 0.001"),
+    ComparedFigure("tokens_rate", "c2", "tokens/s", 64.0, 63.0, Estimate(-0.01), None, "refused",
+                   "a test needs 3 passes"),
+)  # fmt: skip
+_COMPARED = BenchComparison(bench_run(), _SLOWER, True, "a test", _FIGURES, "now", 60.0)
+_TRIALS = (
+    Trial(0, {}, 268.2, None, "trial-0.json", 60.0),
+    Trial(1, {"max-num-seqs": 8}, None, "it does not fit", None, 0.1),
+    Trial(2, {"max-num-seqs": 4}, 300.5, None, "trial-2.json", 60.0),
+)
+BENCHES: dict[str, Result[Any]] = {
+    "bench": Result("bench", bench_run(gates=_GATES, notes=("a word has 1.36 tokens here",))),
+    "bench-stopped": Result("bench", bench_run(
+        stopped="2.5 per second: TTFT p90 is 40.00 s", files=("run.json",),
+        generator=Generator("aiperf", "0.13.0", 0.4, 0.2, "a timer was late"), timeline=(),
+    )),
+    "bench-compare": Result("bench compare", _COMPARED),
+    "bench-tune": Result("bench tune", Tuning(
+        bench_run().target, "output tokens per second (tokens_rate)", _TRIALS,
+        {"max-num-seqs": (8, 4)}, {"max-num-seqs": 4}, "ernie.tuned.yaml", _COMPARED,
+        "max-num-seqs=4: tokens_rate B is +12%", "every setting in turn", "/home/bench/tune-ernie",
+    )),
+}  # fmt: skip
+
 TEXTS: dict[str, Result[Any]] = {
     **DRILLS, **DIAGNOSES, **DOCTOR, **ENGINES, **INCIDENTS, **INSTANCES, **PROFILES, **SMOKES,
-    **SMOKE_LISTING, **PLANS, **SERVICES, **WEIGHTS, **RENDERINGS, **CARDS,
+    **SMOKE_LISTING, **PLANS, **SERVICES, **KEYS, **WEIGHTS, **RENDERINGS, **CARDS, **BENCHES,
 }  # fmt: skip
 """Every result by the name of its stored text."""

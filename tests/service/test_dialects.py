@@ -9,14 +9,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anthropic
+import openai
 import pytest
 
 from tests.support.coding_agent import CodingAgent
 from tests.support.decoded import JsonDict
-from tests.support.dialect_rig import ANY_MODEL, KEY, DialectRig, dialect_rig, transformers, twin
+from tests.support.dialect_rig import (
+    ANY_MODEL,
+    KEY,
+    DialectRig,
+    dialect_rig,
+    transformers,
+    twin,
+    vllm,
+)
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(5400)]
+pytestmark = pytest.mark.timeout(5400)
 
 
 @pytest.fixture
@@ -38,6 +47,29 @@ def gateway_pid(rig: DialectRig) -> int:
     return int(state["engine"]["pid"])
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+@pytest.mark.parametrize("keys", [twin, transformers, vllm])
+def test_every_check_by_both_clients_through_the_door(
+    home: Path, tmp_path: Path, keys: Callable[[Path], JsonDict], dialect: str
+) -> None:
+    with dialect_rig(home, tmp_path, keys) as rig:
+        rig.must("deploy", rig.path_of())
+        ran = rig.run(
+            "smoke", "shop", "--dialect", dialect, "--tag", "full", "--client", "all", "--json",
+            deadline=3600,
+        )  # fmt: skip
+        checks = ran.json["data"]["checks"]
+        failed = {(one["name"], one["client"]): one["message"] for one in checks
+                  if one["verdict"] == "fail" and not one["deviations"]}  # fmt: skip
+        known = {entry["id"] for one in checks for entry in one["deviations"]}
+        passed = [one for one in checks if one["verdict"] == "pass"]
+        print(f"{keys.__name__} {dialect}: {len(passed)} passed, deviations {sorted(known)}")
+        assert not failed
+        assert {"http", dialect} <= {one["client"] for one in passed}
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("keys", [twin, transformers])
 def test_the_official_client_and_the_dialect_checks(
     home: Path, tmp_path: Path, keys: Callable[[Path], JsonDict]
@@ -59,6 +91,7 @@ def test_the_official_client_and_the_dialect_checks(
         assert "litellm-counts-by-estimate" in known
 
 
+@pytest.mark.soak
 def test_a_conversation_as_claude_code_makes_it(serving: DialectRig) -> None:
     agent = CodingAgent(serving.client(), ANY_MODEL)
     question = "What is the weather in Paris?"
@@ -77,6 +110,7 @@ def test_a_conversation_as_claude_code_makes_it(serving: DialectRig) -> None:
     assert last.input_tokens > first.input_tokens > 15_000
 
 
+@pytest.mark.soak
 def test_errors_and_keys(serving: DialectRig) -> None:
     wrong = serving.client("another")
     with pytest.raises(anthropic.AuthenticationError):
@@ -94,6 +128,45 @@ def test_errors_and_keys(serving: DialectRig) -> None:
     assert KEY.encode() not in argv
 
 
+def test_keys_of_clients_hold_in_the_dialect(shop: DialectRig) -> None:
+    client_key = "sk-team-a-0123456789"
+    shop.env["TEAM_A_KEY"] = client_key
+    keys = {"team-a": {"key": "env:TEAM_A_KEY", "rate": "3/1h"}}
+    shop.must("deploy", shop.path_of(service={"keys": keys}))
+    url = f"http://127.0.0.1:{shop.port}"
+    client = anthropic.Anthropic(base_url=url, api_key=client_key, max_retries=0, timeout=600)
+    hello: JsonDict = {
+        "model": ANY_MODEL, "max_tokens": 64, "messages": [{"role": "user", "content": "Hello!"}],
+    }  # fmt: skip
+    for wrong in (shop.client(KEY), shop.client("sk-unknown-0123456789")):
+        with pytest.raises(anthropic.AuthenticationError):
+            wrong.messages.create(**hello)
+    answer = client.messages.create(**hello)
+    assert answer.usage.output_tokens > 0
+    with client.messages.stream(**hello) as stream:
+        assert stream.get_final_message().content
+    chat = openai.OpenAI(base_url=f"{url}/v1", api_key=client_key, max_retries=0, timeout=600)
+    assert chat.chat.completions.create(
+        model="ernie", max_tokens=8, messages=[{"role": "user", "content": "Hello!"}]
+    ).choices
+    with pytest.raises(anthropic.RateLimitError) as refused:
+        client.messages.create(**hello)
+    assert refused.value.response.headers["retry-after"] == "3600"
+
+    def team_a() -> JsonDict:
+        row: JsonDict = shop.must("usage", "shop")["keys"].get("team-a", {})
+        return row
+
+    wait_for(lambda: team_a().get("requests") == 4, "the keeper counts them")
+    counted = team_a()
+    assert (counted["refused_rate"], counted["counted"]) == (1, 2)
+    assert counted["completion_tokens"] >= answer.usage.output_tokens
+    texts = [path.read_bytes() for path in shop.home.rglob("*")
+             if path.is_file() and not path.is_relative_to(shop.home / "engines")]  # fmt: skip
+    assert not [text for text in texts if client_key.encode() in text]
+
+
+@pytest.mark.soak
 def test_a_gateway_that_dies_comes_back_and_takes_nothing_down(serving: DialectRig) -> None:
     with serving.chat() as load:
         load.wait_for(5)
@@ -111,6 +184,7 @@ def test_a_gateway_that_dies_comes_back_and_takes_nothing_down(serving: DialectR
     )
 
 
+@pytest.mark.soak
 def test_updates_lose_no_request_of_the_dialect(serving: DialectRig) -> None:
     """Nor one that replaces the gateway itself, by its second instance and back."""
     ended = threading.Event()
@@ -148,6 +222,7 @@ def test_updates_lose_no_request_of_the_dialect(serving: DialectRig) -> None:
     assert len(answers) > 5
 
 
+@pytest.mark.soak
 def test_the_dialect_comes_and_goes_without_a_new_replica(shop: DialectRig) -> None:
     path = shop.path_of(service={"dialects": ["openai"]})
     shop.must("deploy", path)

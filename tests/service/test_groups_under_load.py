@@ -33,11 +33,15 @@ def shop(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Iterator
         new_rig.close()
 
 
-def releases(*normal: str) -> pytest.MarkDecorator:
-    """The releases a test runs with, those that are not `normal` in the soak only."""
+GO_ROUTER = ("2.5", "2.6")
+"""The releases that have the Go router."""
+
+
+def releases(*normal: str, among: tuple[str, ...] = ("2.4", "2.5", "2.6")) -> pytest.MarkDecorator:
+    """The releases `among` which a test runs, those that are not `normal` in the soak only."""
     marks = [
         release if release in normal else pytest.param(release, marks=pytest.mark.soak)
-        for release in ("2.4", "2.5", "2.6")
+        for release in among
     ]
     return pytest.mark.parametrize("shop", marks, indirect=True)
 
@@ -87,7 +91,7 @@ def test_an_update_under_load_loses_nothing(shop: GroupRig) -> None:
     assert all(part["state"] == "ready" and part["ports"]["api"] for part in replica["group"])
 
 
-@releases("2.5")
+@releases("2.5", among=GO_ROUTER)
 def test_a_decode_instance_that_does_not_start(shop: GroupRig) -> None:
     """The old group serves on, and nothing is left of the new one: neither router nor prefill."""
     shop.install_go_router()
@@ -174,7 +178,7 @@ def door_of(shop: GroupRig, name: str) -> str | None:
     return state
 
 
-@releases("2.5")
+@releases("2.5", among=GO_ROUTER)
 def test_a_key_goes_through_the_go_router(shop: GroupRig) -> None:
     """The Python router forwards no headers, so that `auto` asks for the Go router."""
     shop.env["SHOP_KEY"] = "secret-of-the-shop"

@@ -356,7 +356,7 @@ def test_what_cannot_be_used_is_refused_before_anything_changes(keys: Keys) -> N
         doctor = keys.shop.run("doctor", path, "--json")
         finding = next(one for one in doctor.json["data"]["findings"]
                        if one["check"] == "service-keys")  # fmt: skip
-        assert finding["result"] == "FAIL", finding
+        assert finding["status"] == "FAIL", finding
         assert keys.status(good) == 200
     keys.write("a", "short")
     ran = keys.shop.run("keys", "rotate", "shop", "--json")

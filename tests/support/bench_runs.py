@@ -101,7 +101,7 @@ def bench_run(**changes: Any) -> BenchRun:
         (Metric("ttft", "Time to first token", "s", "lower", "first token - sent"),),
         Generator("aiperf", "0.13.0", 0.4, 0.001),
         Machine("host", "Linux", "a CPU", 2.0, 24 << 30, (), (1.0, 1.0), (1.5, 1.2), True),
-        {"ernie-deploy": "0.2.0"},
+        {"ernie_deploy": "0.2.0"},
         {"model": "ernie"},
     )
     return dataclasses.replace(made, **changes)

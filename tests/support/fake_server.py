@@ -17,6 +17,7 @@ Steps, run in order before the port opens (`before`) and after it (`after`):
     {"count-down": path}                while the file holds a number above 0: one less, and exit 7
     {"allocate": 200}                   takes this many MiB of memory, and keeps them
     {"flood": [lines, text]}            prints many lines at once; 0 lines: endless, in a thread
+    {"run": [program, argument]}        a child that writes where it writes; it is not waited for
 
 Starts in some 50 ms: only the standard library's cheapest modules are imported.
 """
@@ -111,6 +112,8 @@ def do(step: "Script") -> None:
         sys.stdout.flush()
         if not value[0]:
             threading.Thread(target=_flood, args=(value[1],), daemon=True).start()
+    elif what == "run":
+        os.posix_spawn(value[0], value, dict(os.environ))
     elif what == "exit":
         os._exit(value)
     elif what == "signal":

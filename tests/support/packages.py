@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -19,6 +22,14 @@ def listed() -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
+def program_of(distribution: str, name: str) -> str:
+    """The path of a program that an extra of ours installs; skips where it is not, fails in CI."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent))
+    if found is None:
+        _missing(f"{name} is missing: pip install {distribution} (the extra `dev` has it)")
+    return str(found)
+
+
 def needs_package(name: str) -> None:
     """Skip the test where the package `name` is not installed; in CI (`CI=true`) fail it."""
     command = listed()[name]
@@ -26,7 +37,10 @@ def needs_package(name: str) -> None:
     folders = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS))
     if shutil.which(command, path=folders) is not None:
         return
-    reason = f"{command} is missing: apt-get install {name}"
+    _missing(f"{command} is missing: apt-get install {name}")
+
+
+def _missing(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

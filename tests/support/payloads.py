@@ -9,10 +9,12 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
+from launcher.bench.result import BenchComparison, BenchRun, Tuning
 from launcher.card.payloads import ServingCard
 from launcher.codec import decode
 from launcher.diagnose.diagnosis import LogDiagnosis
 from launcher.diagnose.pages import Explanation, PageIndex
+from launcher.door.endpoints import Doorway
 from launcher.drill.payloads import DrillRun, ScenarioList
 from launcher.environments.payloads import (
     EngineEnvironment,
@@ -48,6 +50,7 @@ from launcher.report.payloads import (
     Version,
 )
 from launcher.result import Result
+from launcher.service.key_payloads import KeyList, KeyRotation, Usage
 from launcher.service.overview import OverviewWithServices
 from launcher.service.payloads import Deployed, Held, History, ServiceDown, StatusWithServices
 from launcher.service.wait import ServiceWaited
@@ -73,6 +76,9 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "history": (History,),
     "lock": (Held,),
     "unlock": (Held,),
+    "keys list": (KeyList,),
+    "keys rotate": (KeyRotation,),
+    "usage": (Usage,),
     "status": (Status, StatusWithServices),
     "top": (Overview, OverviewWithServices),
     "wait": (Waited, ServiceWaited),
@@ -98,6 +104,10 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "model list": (ModelList,),
     "bundle create": (CreatedBundle,),
     "bundle install": (InstalledBundle,),
+    "bench": (BenchRun,),
+    "bench compare": (BenchComparison,),
+    "bench tune": (Tuning,),
+    "door": (Doorway,),
     "smoke": (SmokeRun, CheckList),
     "drill": (DrillRun, ScenarioList),
     "report": (ServingCard,),

@@ -1,14 +1,18 @@
 """A Slurm cluster of two nodes on this machine: munged, slurmctld and two slurmd, no systemd.
 
-Everything lies in one folder and listens on loopback. Debian's packages are enough; root is
-needed, because slurmd starts jobs as their owner.
+Everything lies in one folder and listens on loopback. The folder is not pytest's: munge distrusts a
+socket below a folder that only root may enter, and a socket of Slurm's has a path of up to 80
+characters more, of the 107 that there are. Debian's packages are enough; root is needed, because
+slurmd starts jobs as their owner.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -63,14 +67,16 @@ def needs_slurm() -> None:
 class Cluster:
     """The running cluster; `folder` is shared by both nodes and is where jobs are submitted."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="edsl-", dir="/tmp"))
+        self.folder.chmod(0o755)
         self._processes: list[subprocess.Popen[bytes]] = []
-        self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+        self.environment = {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def start(self) -> None:
         """Start all daemons and wait until both nodes take jobs."""
-        (self.folder / "state").mkdir()
+        for name in ("state", *(f"spool-{node}" for node in NODES)):
+            (self.folder / name).mkdir()
         controller, first, second = (ports.free_port() for _ in range(3))
         (self.folder / "slurm.conf").write_text(
             CONFIGURATION.format(
@@ -130,6 +136,7 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        shutil.rmtree(self.folder)
 
     def _spawn(self, *argv: str) -> None:
         log = (self.folder / f"{argv[0]}-{len(self._processes)}.log").open("wb")

@@ -9,9 +9,15 @@ T = TypeVar("T")
 
 
 def wait_for(
-    question: Callable[[], T], what: str, *, deadline: float = 600.0, interval: float = 0.02
+    question: Callable[[], T],
+    what: str | Callable[[], str],
+    *,
+    deadline: float = 600.0,
+    interval: float = 0.02,
 ) -> T:
     """Ask until the answer is true and return it; fail by name after `deadline` seconds.
+
+    A name that is made then, by a function, can show the logs of that moment.
 
     Deadlines are generous: they exist to end a hang, not to measure a noisy machine.
     """
@@ -21,8 +27,22 @@ def wait_for(
         if answer:
             return answer
         if time.monotonic() > end:
-            raise AssertionError(f"waited {deadline:g} s in vain for: {what}")
+            name = what if isinstance(what, str) else what()
+            raise AssertionError(f"waited {deadline:g} s in vain for: {name}")
         time.sleep(interval)
+
+
+class Clock:
+    """Prints how long each step of a drill took, for the figures of the docs."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def step(self, what: str) -> None:
+        """Print the seconds since the step before."""
+        now = time.monotonic()
+        print(f"{what}: {now - self._last:.1f} s")
+        self._last = now
 
 
 def slowness() -> float:

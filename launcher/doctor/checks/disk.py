@@ -30,6 +30,9 @@ STATE_LEAST = 100 * MIB
 def state(subject: Subject) -> Outcome | None:
     """Room for the state directory and for as much log as the profile lets grow."""
     home = paths.home()
+    if (home / "instances").is_dir():
+        # In a container only this folder is written: a volume in a read-only file system.
+        home = home / "instances"
     space = disk.space(home)
     summary = f"{gib(space.free)} free on the file system of {home}"
     if not disk.writable(home):

@@ -62,6 +62,7 @@ class FastDeploy:
     signature = Signature(owned_by="fastdeploy", metrics="fastdeploy")
     answers_of = ""
     groups: GroupFacts | None = GROUPS
+    nodes_option: str | None = "ips"
 
     @property
     def memory(self) -> MemoryFacts:

@@ -19,7 +19,7 @@ from launcher.engines.fastdeploy.leftovers import leftovers
 from launcher.engines.fastdeploy.liveness import liveness
 from launcher.engines.fastdeploy.ports import EVERYWHERE, sockets
 from launcher.engines.fastdeploy.ports import uses as port_uses
-from launcher.engines.fastdeploy.readiness import answers_by_router, readiness
+from launcher.engines.fastdeploy.readiness import answers, readiness
 from launcher.engines.fastdeploy.release_data import at_least
 from launcher.engines.fastdeploy.requested import Requested
 from launcher.engines.fastdeploy.shell import refuse_unsafe
@@ -41,7 +41,7 @@ def launch_plan(profile: Profile, context: PlanContext) -> LaunchPlan:
     requested = Requested(profile)
     flags = command.flags(profile, context)
     parts = common_parts(profile, context, liveness(profile, context))
-    if answers_by_router(profile, catalogue_key(context.release)):
+    if not answers(profile, catalogue_key(context.release)):
         parts["liveness"] = replace(parts["liveness"], canary=False)
     return LaunchPlan(
         argv=argv_of(context.python, command.MODULE, flags),

@@ -51,7 +51,7 @@ def readiness(profile: Profile, context: PlanContext) -> Readiness:
         address=profile.host,
         models_path="/v1/models" if has_list else None,
         model=(name or profile.model) if has_list else None,
-        completion={} if answers_by_router(profile, line) else completion(profile),
+        completion=completion(profile) if answers(profile, line) else {},
         paused_path="/v1/is_paused" if at_least(line, PAUSE_SINCE) else None,
         settings_port="metrics" if tells else None,
         settings_path="/config-info" if tells else None,
@@ -63,10 +63,15 @@ def readiness(profile: Profile, context: PlanContext) -> Readiness:
     )  # fmt: skip
 
 
-def answers_by_router(profile: Profile, line: str) -> bool:
-    """Whether only the router makes the server answer: half a pair has nothing to send back."""
+def answers(profile: Profile, line: str) -> bool:
+    """Whether a request to this server is answered by it.
+
+    Half a pair of prefill and decode answers to its router only, and a node that is not the first
+    of `ips` not at all (docs/features/multi-node_deployment.md: only the master node can).
+    """
     requested = Requested(profile)
-    return requested.role != "mixed" and at_least(line, "2.4") and bool(requested.value("router"))
+    half = requested.role != "mixed" and at_least(line, "2.4") and bool(requested.value("router"))
+    return profile.health.completion and not half
 
 
 def completion(profile: Profile) -> JsonObject:

@@ -253,7 +253,7 @@ def _readiness(profile: Profile, server: Serve, model: str) -> Readiness:
         # Releases before 5 list a fixed set of other people's models, and ask the hub for it.
         models_path="/v1/models" if server.version.startswith("5") else None,
         model=None,
-        completion=completion,
+        completion=completion if profile.health.completion else {},
         settings_unknown="transformers serve does not tell its settings",
         probe_timeout=profile.health.probe_timeout,
     )

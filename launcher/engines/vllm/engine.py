@@ -202,7 +202,9 @@ class Vllm(Engine):
                     "model": served or profile.model,
                     "messages": [{"role": "user", "content": "Hello"}],
                     "max_tokens": 8,
-                },
+                }
+                if profile.health.completion
+                else {},
                 settings_unknown="vLLM does not tell its settings",
                 paused_path="/is_paused" if profile.env.get(DEV_MODE) == "1" else None,
                 auth_secret=API_KEY if profile.api_key is not None else None,

@@ -7,7 +7,8 @@ job=$SLURM_JOB_ID
 [ -z "${SLURM_ARRAY_TASK_ID:-}" ] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
 
 # The folder of endpoints is shared by all nodes: one file per replica with one line,
-# `NAME HOST:PORT ADMIN_PORT`. It is the front door's list of servers.
+# `NAME HOST:PORT ADMIN_PORT`. `ernie-deploy door PROFILE --endpoints FOLDER --follow` has these
+# replicas behind one address. ERNIE_ADDRESS is this node's, where its name is not the one to use.
 endpoints=${ERNIE_ENDPOINTS:-$SLURM_SUBMIT_DIR/endpoints}
 endpoint=$endpoints/$name
 
@@ -52,7 +53,8 @@ publish() {
 import json, sys
 ports = json.load(sys.stdin)["data"]["instances"][0]["ports"]
 print(sys.argv[1], sys.argv[2] + ":" + str(ports["api"]), ports["admin"])
-' "$name" "${SLURMD_NODENAME:-$(hostname)}" >"$endpoint.new" && mv -f "$endpoint.new" "$endpoint"
+' "$name" "${ERNIE_ADDRESS:-${SLURMD_NODENAME:-$(hostname)}}" \
+        >"$endpoint.new" && mv -f "$endpoint.new" "$endpoint"
 }
 publish &
 publisher=$!
