@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from launcher.codec import decode
 from launcher.diagnose.diagnosis import LogDiagnosis
 from launcher.diagnose.pages import Explanation, PageIndex
+from launcher.door.endpoints import Doorway
 from launcher.drill.payloads import DrillRun, ScenarioList
 from launcher.environments.payloads import (
     EngineEnvironment,
@@ -81,6 +82,7 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "wait": (Waited, ServiceWaited),
     "render": (Rendered,),
     "diff": (Drift,),
+    "door": (Doorway,),
     "events": (ShownEvents,),
     "probe": (ProbeAnswer,),
     "enable": (Boot,),
