@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from tests.benchmarks.measure import ROUNDS, bench, environment, machine
+from tests.benchmarks.measure import ROUNDS, bench, environment, machine, record
 
 BAR = 0.050
 """Seconds of processor time that one probe may take."""
@@ -60,6 +60,7 @@ def main() -> None:
         finally:
             rig.run("down", NAME)
     for name, values in times.items():
+        record(f"processor time of {name}", values, "s")
         median, slowest = statistics.median(values), max(values)
         print(f"{name:<36} {median * 1000:6.1f} ms median {slowest * 1000:6.1f} ms most")
     worst = max(statistics.median(values) for name, values in times.items() if "probe" in name)

@@ -84,6 +84,7 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "wait": (Waited, ServiceWaited),
     "render": (Rendered,),
     "diff": (Drift,),
+    "door": (Doorway,),
     "events": (ShownEvents,),
     "probe": (ProbeAnswer,),
     "enable": (Boot,),
