@@ -298,7 +298,12 @@ def raw_environment(pid: int) -> bytes:
 
 def environment(pid: int, names: Collection[str]) -> dict[str, str]:
     """Those variables of these names that a process was started with and that can be read."""
-    raw = b"\0" + raw_environment(pid)
+    return parse_environment(raw_environment(pid), names)
+
+
+def parse_environment(raw: bytes, names: Collection[str]) -> dict[str, str]:
+    """Those variables of these names that are in a process's `raw_environment`."""
+    raw = b"\0" + raw
     variables: dict[str, str] = {}
     for one in names:
         key = b"\0" + os.fsencode(one) + b"="

@@ -7,6 +7,7 @@ question as well.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,10 +18,12 @@ from typing import TYPE_CHECKING
 from launcher.errors import DeployError, ExitCode, Problem
 from launcher.instance.health import HEALTH_TIMEOUT, Health, ask_health, with_stopped
 from launcher.instance.instance_status import HealthReport, InstanceStatus, Planned, Record, Status
+from launcher.instance.questions import Question, Questions
 from launcher.instance.store import InstanceDir, check_readable, foreign_host, is_locked, view
 from launcher.instance.systemd_unit import enabled_scope
-from launcher.json_values import object_at, text_at
+from launcher.json_values import JsonObject, object_at, text_at
 from launcher.keeper.claim import ProcessClaim
+from launcher.keeper.control import Client
 from launcher.keeper.identity import is_same_process
 from launcher.keeper.restart_policy import duration_text
 from launcher.keeper.state import LivenessRecord, RestartRecord, State, reported_state
@@ -30,12 +33,17 @@ from launcher.result import Result
 if TYPE_CHECKING:
     from launcher.host.sockets import Listeners
 
+Ask = Callable[[], InstanceStatus]
+"""Asks the server, and returns the row with what it answered."""
+
 KEEPER_TIMEOUT = 2.0
 """Seconds a keeper gets to answer; it does nothing that takes longer than milliseconds."""
+PATIENCE = 0.3
+"""Seconds after which the instances that follow wait no longer for one that is slow."""
 
 
 def status(instances: Sequence[InstanceDir], *, one: bool) -> Result[Status]:
-    """The state of each instance, asked of all at the same time.
+    """The state of each instance, asked of all at the same time and read one after the other.
 
     With `one` the exit code is 0 only if that instance is ready; else stopped instances do not
     count and any other that is not ready makes it 1.
@@ -43,20 +51,25 @@ def status(instances: Sequence[InstanceDir], *, one: bool) -> Result[Status]:
     listeners = None
     if instances:
         # Imported now rather than by all threads at once, each waiting for the others.
-        import launcher.keeper.control
         import launcher.probe.readiness  # noqa: F401
         from launcher.host.sockets import Listeners
 
         listeners = Listeners()
     rows = [InstanceStatus(instance.name) for instance in instances]
-    threads = [
-        threading.Thread(target=_fill, args=(rows, index, item, listeners, one), daemon=True)
-        for index, item in enumerate(instances)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(HEALTH_TIMEOUT + KEEPER_TIMEOUT + 1)
+    questions = Questions(instances, KEEPER_TIMEOUT)
+    source = Source.BOTH if one else Source.VERDICT
+    threads: list[threading.Thread] = []
+
+    def start(work: Callable[[], None]) -> threading.Thread:
+        threads.append(threading.Thread(target=work, daemon=True))
+        threads[-1].start()
+        return threads[-1]
+
+    end = time.monotonic() + HEALTH_TIMEOUT + KEEPER_TIMEOUT + 1
+    while questions.left and time.monotonic() < end:
+        start(lambda: _fill(rows, questions, listeners, source, start)).join(PATIENCE)
+    for thread in threads:  # also those that are started meanwhile: they are at its end
+        thread.join(max(0.0, end - time.monotonic()))
     rows = [replace(row, message=message(row)) for row in rows]
     ended_well = (InstanceState.STOPPED, InstanceState.ABSENT)
     unhealthy = [r for r in rows if not r.is_healthy and (one or r.state not in ended_well)]
@@ -113,24 +126,57 @@ class Source(Enum):
 
 def _fill(
     rows: list[InstanceStatus],
-    index: int,
-    instance: InstanceDir,
+    questions: Questions,
     listeners: Listeners | None,
-    one: bool,
+    source: Source,
+    start: Callable[[Callable[[], None]], object],
 ) -> None:
+    """Fill in the rows that are left. Servers are slow: each is asked in a thread by `start`."""
+    while (asked := questions.take()) is not None:
+        index, instance = asked.index, asked.instance
+        read = functools.partial(_read, instance, listeners, source, asked.question)
+        row, ask = _shielded(instance, read)
+        asked.question.close()
+        if ask is None:
+            rows[index] = row
+        else:
+            start(functools.partial(_fill_one, rows, index, instance, ask))
+
+
+def _fill_one(
+    rows: list[InstanceStatus], index: int, instance: InstanceDir, ask: Callable[[], InstanceStatus]
+) -> None:
+    rows[index], _ = _shielded(instance, lambda: (ask(), None))
+
+
+def _shielded(
+    instance: InstanceDir, read: Callable[[], tuple[InstanceStatus, Ask | None]]
+) -> tuple[InstanceStatus, Ask | None]:
+    """What `read` returns: one broken instance must not hide the others."""
     try:
         check_readable(instance)
-        rows[index] = describe(instance, listeners, Source.BOTH if one else Source.VERDICT)
+        return read()
     except DeployError as error:
-        rows[index] = InstanceStatus(instance.name, note=str(error))
-    except Exception as error:  # one broken instance must not hide the others
-        rows[index] = InstanceStatus(instance.name, note=repr(error))
+        return InstanceStatus(instance.name, note=str(error)), None
+    except Exception as error:  # whatever is wrong with it
+        return InstanceStatus(instance.name, note=repr(error)), None
 
 
 def describe(
     instance: InstanceDir, listeners: Listeners | None = None, source: Source = Source.ANSWER
 ) -> InstanceStatus:
     """Everything `status` says about one instance, but for the message."""
+    row, ask = _read(instance, listeners, source, None)
+    return row if ask is None else ask()
+
+
+def _read(
+    instance: InstanceDir, listeners: Listeners | None, source: Source, question: Question | None
+) -> tuple[InstanceStatus, Ask | None]:
+    """What files and keeper say; with it what asks the server, where it is to be asked too.
+
+    Without a `question` the keeper is asked here.
+    """
     name, state, note = view(instance)
     row = InstanceStatus(instance.name, name, note, enabled=enabled_scope(instance.name))
     recorded: list[ProcessClaim] = []
@@ -138,7 +184,9 @@ def describe(
         name = InstanceState.STARTING  # a keeper lives that knows better than its file
     if name in LIVE:
         try:
-            reported, word = ask_keeper(instance)
+            reported, word = (
+                _reported(question.answer()) if question is not None else ask_keeper(instance)
+            )
         except (OSError, ValueError) as error:
             note = f"the keeper does not answer ({error})"
             row = replace(row, note=note, state=InstanceState.UNKNOWN)
@@ -154,22 +202,31 @@ def describe(
     try:
         plan = instance.plan_data()
     except DeployError:
-        return row
+        return row, None
     planned = [text_at(plan, key) or None for key in ("engine", "release", "model", "base_url")]
     row = replace(row, planned=Planned(*planned))
-    if row.state == InstanceState.READY:
-        pids = [process.pid for process in recorded]
-        keeper = row.record.keeper_pid if row.record else None
-        liveness = row.record.liveness if row.record else None
+    if row.state != InstanceState.READY:
+        return row, None
+    pids = [process.pid for process in recorded]
+    keeper = row.record.keeper_pid if row.record else None
+    liveness = row.record.liveness if row.record else None
+
+    def ask() -> InstanceStatus:
         answer = _health(
             source, liveness, lambda: ask_health(plan, pids, keeper, HEALTH_TIMEOUT, listeners)
         )
-        answer = with_stopped(answer, recorded)
-        remedy = None if answer.well else answer.remedy
-        health = HealthReport(answer.well, answer.message, answer.status, answer.body, remedy)
-        row = replace(row, health=health)
-        if not answer.well:
-            row = replace(row, remedy=f"`ernie-deploy diagnose {instance.name}` names the cause")
+        return _with_health(row, instance, with_stopped(answer, recorded))
+
+    is_known = source is Source.VERDICT and liveness is not None
+    return (ask(), None) if is_known else (row, ask)
+
+
+def _with_health(row: InstanceStatus, instance: InstanceDir, answer: Health) -> InstanceStatus:
+    remedy = None if answer.well else answer.remedy
+    health = HealthReport(answer.well, answer.message, answer.status, answer.body, remedy)
+    row = replace(row, health=health)
+    if not answer.well:
+        row = replace(row, remedy=f"`ernie-deploy diagnose {instance.name}` names the cause")
     return row
 
 
@@ -199,13 +256,20 @@ def ask_keeper(instance: InstanceDir, timeout: float = KEEPER_TIMEOUT) -> tuple[
         OSError: it does not answer.
         ValueError: the answer cannot be read.
     """
-    from launcher.keeper.control import Client
-
     client = Client(instance.folder, timeout)
     try:
-        reported = object_at(client.request("status"), "state")
+        return _reported(client.request("status"))
     finally:
         client.close()
+
+
+def _reported(answer: JsonObject) -> tuple[State, str]:
+    """The state in a keeper's answer, and its word for it.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    reported = object_at(answer, "state")
     return reported_state(reported), text_at(reported, "state")
 
 

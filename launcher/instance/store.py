@@ -189,7 +189,8 @@ def every_instance() -> list[InstanceDir]:
     """
     top = paths.instances()
     listed = os.listdir(top) if paths.check_readable(top) else []
-    names = {name for name in listed if (top / name).is_dir()} | survivors.names(top)
+    names = {name for name in listed if os.path.isdir(os.path.join(top, name))}
+    names |= survivors.names(top, names)
     return [InstanceDir(top / name) for name in sorted(names) if _NAME.fullmatch(name)]
 
 
@@ -321,7 +322,7 @@ def view(instance: InstanceDir) -> tuple[InstanceState, State | None, str | None
     living = look(keeper.pid) if keeper else None
     if living and keeper and living.start == keeper.start and living.state not in "ZX":
         kept = survivors.folder_kept_by(living)
-        if kept is not None and os.path.realpath(kept) != os.path.realpath(instance.folder):
+        if kept is not None and not survivors.is_same_folder(kept, instance.folder):
             return InstanceState.FOREIGN, state, f"it is a copy: the instance runs in {kept}"
         return state.state, state, None
     if is_locked(instance.folder) or survivors.keeper_of(instance.folder) is not None:

@@ -7,12 +7,13 @@ environment, which names the folder and the start. Only processes of our own use
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.host import processes
+from launcher.host.processes import parse_environment
 from launcher.keeper.identity import (
     FOLDER_VARIABLE,
     LEFTOVERS_VARIABLE,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 MARK = b"ERNIE_DEPLOY_"
 """Begins the names of the variables by which keepers are handed their task, engines marked."""
+_ENGINE = (TOKEN_VARIABLE, FOLDER_VARIABLE, LEFTOVERS_VARIABLE, "TMPDIR")
 
 
 @dataclass(frozen=True)
@@ -78,22 +80,39 @@ def mark_of(folder: Path, token: str) -> Mark | None:
     return next((one for one in told if one is not None), None)
 
 
-def names(instances: Path) -> set[str]:
-    """The names of all instances below `instances` of which a process lives."""
-    marked = list(_own())
-    folders = {one.folder for one in _engines(marked)}
-    folders |= {kept for process in marked if (kept := folder_kept_by(process))}
+def names(instances: Path, known: Collection[str] = ()) -> set[str]:
+    """The names of all instances below `instances` of which a process lives, but for the `known`.
+
+    Nothing of a process is read that cannot change the answer: there are hundreds.
+    """
+    living: set[str] = set()
     real_folder = os.path.realpath(instances)
-    return {
-        os.path.basename(folder)
-        for folder in folders
-        if os.path.realpath(os.path.dirname(folder)) == real_folder
-    }
+    for pid in processes.pids():
+        variables = processes.raw_environment(pid) if pid != os.getpid() else b""
+        if MARK not in variables:
+            continue
+        folders = (kept_folder(pid), _engine_folder(parse_environment(variables, _ENGINE)))
+        new = {
+            os.path.basename(folder)
+            for folder in folders
+            if folder is not None
+            and os.path.basename(folder) not in known
+            and os.path.realpath(os.path.dirname(folder)) == real_folder
+        }
+        process = look(pid) if new else None
+        if process is not None and process.state not in "ZX":
+            living |= new
+    return living
+
+
+def is_same_folder(one: str | Path, other: str | Path) -> bool:
+    """Whether both paths lead to the same folder, which need not exist any more."""
+    return str(one) == str(other) or os.path.realpath(one) == os.path.realpath(other)
 
 
 def _keeps(process: Process, folder: Path) -> bool:
     kept = folder_kept_by(process)
-    return kept is not None and os.path.realpath(kept) == os.path.realpath(folder)
+    return kept is not None and is_same_folder(kept, folder)
 
 
 def _own() -> Iterator[Process]:
@@ -108,9 +127,17 @@ def _own() -> Iterator[Process]:
 
 def _engines(marked: Iterable[Process]) -> Iterator[Survivor]:
     for process in marked:
-        names = (TOKEN_VARIABLE, FOLDER_VARIABLE, LEFTOVERS_VARIABLE, "TMPDIR")
-        variables = environment(process.pid, names)
-        token, folder = variables.get(TOKEN_VARIABLE), variables.get(FOLDER_VARIABLE)
-        if token and folder and token.startswith(f"{os.path.basename(folder)}:"):
+        variables = environment(process.pid, _ENGINE)
+        folder = _engine_folder(variables)
+        if folder is not None:
             leftovers = variables.get(LEFTOVERS_VARIABLE, "")
+            token = variables[TOKEN_VARIABLE]
             yield Survivor(process, folder, token, variables.get("TMPDIR"), leftovers)
+
+
+def _engine_folder(variables: Mapping[str, str]) -> str | None:
+    """The folder of the instance whose engine has these variables; None where it is none."""
+    token, folder = variables.get(TOKEN_VARIABLE), variables.get(FOLDER_VARIABLE)
+    if token and folder and token.startswith(f"{os.path.basename(folder)}:"):
+        return folder
+    return None

@@ -84,8 +84,26 @@ class Client:
         Raises:
             OSError: the keeper went away or did not answer in time.
         """
+        self.send(op, **fields)
+        return self.receive()
+
+    def send(self, op: str, **fields: JsonValue) -> None:
+        """Ask, and do not wait for the answer.
+
+        Raises:
+            OSError: the keeper went away.
+        """
         message = {"v": PROTOCOL, "op": op, **fields}
         self._socket.sendall((json.dumps(message) + "\n").encode())
+
+    def receive(self, timeout: float | None = None) -> JsonObject:
+        """The answer to what was sent; within `timeout` seconds instead of the connection's.
+
+        Raises:
+            OSError: the keeper went away or did not answer in time.
+        """
+        if timeout is not None:
+            self._socket.settimeout(timeout)
         answer = self._line()
         if answer is None:
             raise ConnectionResetError("the keeper closed the connection")
