@@ -20,7 +20,7 @@ HERE := $(CURDIR)/.ernie-deploy
 PEERS := $(HERE)/peers
 ERNIE_DEPLOY_HOME ?= $(HERE)
 export ERNIE_DEPLOY_HOME
-setup engine-transformers engine-vllm-cpu hub-clients gateway demo demo-vllm test bench soak drill-record clean: \
+setup engine-transformers engine-vllm-cpu hub-clients gateway demo demo-vllm test bench bench-docs soak drill-record clean: \
 	override ERNIE_DEPLOY_HOME := $(HERE)
 
 PROFILE ?= profiles/ernie-tiny-cpu.yaml
@@ -31,12 +31,16 @@ JOBS ?= $(shell cores=$$(nproc 2>/dev/null || echo 1); \
 	echo $$((cores < 4 ? cores * 2 : 8)))
 PYTEST_ARGS ?=
 ROOM ?= diagnose
+# What is measured; with some named, the engines that only the others need are not installed.
+BENCH ?= $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))
+LIGHT_BENCH := version keeper logs moments output status supervision top
+BENCH_NEEDS = $(if $(filter-out $(LIGHT_BENCH),$(BENCH)),setup,venv)
 MUTANTS_ARGS ?=
 # What `make lint` says about the code's health, in seconds.
 HEALTH := $(addprefix tests/project/test_,rooms.py circles.py unused_names.py imports.py)
 
 .PHONY: help setup venv engine engine-transformers engine-vllm-cpu hub-clients gateway \
-	demo demo-vllm test lint format bench mutants soak drill-record drill-table up smoke logs down clean
+	demo demo-vllm test lint format bench bench-docs mutants soak drill-record drill-table up smoke logs down clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## */  \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -96,12 +100,18 @@ $(PEERS)/.made: $(wildcard tests/benchmarks/peers.txt) | $(VENV)/.made
 	-r tests/benchmarks/peers.txt && touch $@ || \
 	echo "the peers could not be installed: only ernie-deploy is measured" >&2
 
-bench: setup $(PEERS)/.made  ## measure, each figure beside a peer or a floor of the same run
-	@failed=; for script in tests/benchmarks/bench_*.py; do \
-	echo "== $$script"; ERNIE_BENCH_PEERS=$(PEERS)/bin/python \
-	$(BIN)/python -m "tests.benchmarks.$$(basename "$$script" .py)" || \
-	failed="$$failed $$(basename "$$script")"; done; \
+bench: $(BENCH_NEEDS) $(PEERS)/.made  ## measure beside peers of the same run; BENCH="logs status" for some; .ernie-deploy/bench.json
+	@rm -f "$(HERE)/bench.jsonl"; failed=; for name in $(BENCH); do \
+	echo "== $$name"; ERNIE_BENCH_PEERS=$(PEERS)/bin/python \
+	ERNIE_BENCH_RESULTS="$(HERE)/bench.jsonl" \
+	$(BIN)/python -m "tests.benchmarks.bench_$$name" || failed="$$failed $$name"; done; \
+	if test -s "$(HERE)/bench.jsonl"; then $(BIN)/python -m tests.benchmarks.results \
+	"$(HERE)/bench.jsonl" "$(HERE)/bench.json"; fi; \
 	test -z "$$failed" || { echo "broken:$$failed" >&2; exit 1; }
+
+bench-docs: venv  ## the tables in docs/benchmarks.md from .ernie-deploy/bench.jsonl
+	$(BIN)/python -m tests.benchmarks.results "$(HERE)/bench.jsonl" "$(HERE)/bench.json" \
+	docs/benchmarks.md
 
 mutants: venv  ## plant small faults in ROOM=diagnose (report, plan/memory ...); the tests' score
 	$(BIN)/python -m tests.mutation.run $(ROOM) $(MUTANTS_ARGS)

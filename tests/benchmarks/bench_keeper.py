@@ -1,14 +1,17 @@
-"""What a keeper costs while it keeps, beside supervisord and circusd with one program each."""
+"""What a keeper costs while it keeps, beside other supervisors with one program each."""
 
+import contextlib
 import os
 import tempfile
 import time
 from pathlib import Path
 
 from tests.benchmarks import peers
-from tests.benchmarks.measure import bench, machine
+from tests.benchmarks.measure import bench, figure, machine
+from tests.support import processes
 
 IDLE = 20.0
+OURS = "the keeper of one instance"
 
 
 def resident(pid: int) -> float:
@@ -25,27 +28,35 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def own(pid: int) -> list[int]:
+    """A supervisor's process and those of its helpers, but not the program it runs."""
+    below = [p for p in processes.children(pid) if not processes.command(p).startswith(b"sleep")]
+    return [pid, *below]
+
+
 def main() -> None:
     """Start one instance and the peers, leave all alone, and look at them at the same time."""
     machine()
     with bench() as rig, tempfile.TemporaryDirectory(prefix="edt-peers-") as folder:
         rig.up("bench")
         try:
-            with peers.supervisors(Path(folder), 1) as supervisors:
-                watched = {"the keeper of one instance": rig.keeper("bench")}
-                watched |= {f"{peer.name}, one program": peer.pid for peer in supervisors}
-                time.sleep(2)
-                before, began = {p: cpu(p) for p in watched.values()}, time.monotonic()
+            with contextlib.ExitStack() as stack:
+                watched = {OURS: [rig.keeper("bench")]}
+                for kind in peers.kinds():
+                    place = Path(folder, kind.replace(" ", "-"))
+                    peer = stack.enter_context(peers.started(kind, place))
+                    watched[f"{kind}, one program"] = [peer.pid]
+                time.sleep(3)
+                for name in watched:
+                    watched[name] = own(watched[name][0]) if name != OURS else watched[name]
+                before = {name: sum(map(cpu, pids)) for name, pids in watched.items()}
+                began = time.monotonic()
                 time.sleep(IDLE)
                 passed = time.monotonic() - began
-                ours = resident(watched["the keeper of one instance"])
-                for name, pid in watched.items():
-                    share = (cpu(pid) - before[pid]) / passed * 100
-                    memory = resident(pid)
-                    print(
-                        f"{name:<32} {memory:6.1f} MB ({memory / ours:4.2f} x ours)   "
-                        f"idle for {IDLE:.0f} s: {share:5.2f} % of a core"
-                    )
+                for name, pids in watched.items():
+                    share = (sum(map(cpu, pids)) - before[name]) / passed
+                    figure(f"memory: {name}", sum(map(resident, pids)), "MB")
+                    figure(f"idle for {IDLE:.0f} s: {name}", share * 100, "% of a core")
         finally:
             rig.run("down", "bench")
 

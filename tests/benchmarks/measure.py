@@ -5,9 +5,11 @@ run in turns (A B A B), and what is printed is the ratio. No figure fails a run;
 with an error only where the thing that it measures is broken.
 """
 
+import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,6 +74,42 @@ def alternate(
     return times
 
 
+def load() -> float:
+    """The load average of the last minute: a figure of a busy machine means little."""
+    return round(os.getloadavg()[0], 1)
+
+
+def record(what: str, values: Sequence[float], unit: str, **more: object) -> None:
+    """Add one figure to the file that ERNIE_BENCH_RESULTS names, as a line of JSON.
+
+    `values` are all that were measured of it, in `unit`.
+    """
+    path = os.environ.get("ERNIE_BENCH_RESULTS")
+    if not path:
+        return
+    spec = sys.modules["__main__"].__spec__
+    figure = {
+        "benchmark": spec.name.rpartition(".")[2] if spec is not None else "",
+        "what": what,
+        "unit": unit,
+        "median": round(statistics.median(values), 6),
+        "least": round(min(values), 6),
+        "most": round(max(values), 6),
+        "count": len(values),
+        "load": load(),
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **more,
+    }
+    with open(path, "a") as file:
+        file.write(json.dumps(figure) + "\n")
+
+
+def figure(what: str, value: float, unit: str, note: str = "", **more: object) -> None:
+    """Print and record what was measured once, with the load beside it."""
+    record(what, [value], unit, **more)
+    print(f"{what:<52} {value:10.3f} {unit:<12} load {load():4.1f}   {note}".rstrip(), flush=True)
+
+
 def ratios(ours: Sequence[float], floor: Sequence[float]) -> tuple[float, float, float, float]:
     """(ratio of the medians, ratio of the minima, least and largest ratio of one turn)."""
     turns = [a / b for a, b in zip(ours, floor, strict=True)]
@@ -94,9 +132,10 @@ def table(
         print(
             f"{name:<44} {statistics.median(seconds) * 1000:6.1f} ms {min(seconds) * 1000:6.1f} ms"
             f"   {median:6.2f} {least:6.2f} ({low:.2f} to {high:.2f})"
-            + (f"   aim {aim}" if aim else ""),
+            f"   load {load():.1f}" + (f"   aim {aim}" if aim else ""),
             flush=True,
         )
+        record(name, seconds, "s", floor=floor, times_floor=round(median, 3))
 
 
 def show(what: str, times: list[float], unit: str = "ms", target: str = "") -> float:
@@ -105,7 +144,8 @@ def show(what: str, times: list[float], unit: str = "ms", target: str = "") -> f
     median = statistics.median(times) * factor
     spread = f"{min(times) * factor:.1f} to {max(times) * factor:.1f}, n={len(times)}"
     aim = f"   target {target}" if target else ""
-    print(f"{what:<52} {median:8.1f} {unit:<4} ({spread}){aim}", flush=True)
+    print(f"{what:<52} {median:8.1f} {unit:<4} ({spread}){aim}   load {load():.1f}", flush=True)
+    record(what, times, "s")
     return median
 
 

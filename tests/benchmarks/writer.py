@@ -2,10 +2,10 @@
 
     python writer.py GO DONE KIND LINES RATE WRITE
 
-Waits for the file GO, writes LINES lines of KIND at RATE bytes/s (0: as fast as they are taken), at
-most WRITE bytes with one call (1: each line by itself, as an unbuffered stderr does), then writes
-the seconds that this took into the file DONE and stays. Only the standard library: it runs in the
-environment of any supervisor.
+Waits for the file GO and writes LINES lines of KIND: at RATE bytes/s (0: as fast as they are
+taken), at most WRITE bytes with one call (1: each line by itself, as an unbuffered stderr does),
+for `LONGEST` seconds at most. Then it writes what it did into the file DONE and stays. Only the
+standard library: it runs in the environment of any supervisor.
 """
 
 import json
@@ -13,6 +13,7 @@ import os
 import sys
 import time
 
+LONGEST = 30.0
 KINDS = {
     # about 30 bytes
     "short": b"%08d a short line\n",
@@ -45,8 +46,11 @@ def main() -> None:
     while not os.path.exists(go):
         time.sleep(0.01)
     pace = float(rate)
-    began, written = time.perf_counter(), 0
+    began, written, count_lines = time.perf_counter(), 0, 0
     for piece in prepared:
+        if time.perf_counter() - began > LONGEST:
+            break
+        count_lines += piece.count(b"\n")
         while piece:
             count = os.write(1, piece)
             written += count
@@ -55,7 +59,8 @@ def main() -> None:
             ahead = written / pace - (time.perf_counter() - began)
             if ahead > 0.002:
                 time.sleep(ahead)
-    result = {"seconds": time.perf_counter() - began, "bytes": written}
+    seconds = time.perf_counter() - began
+    result = {"seconds": seconds, "bytes": written, "lines": count_lines}
     with open(done + ".part", "w") as file:
         json.dump(result, file)
     os.rename(done + ".part", done)
