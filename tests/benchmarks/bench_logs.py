@@ -104,13 +104,19 @@ def measure(folder: Path, pids: list[int], log: Path) -> Written:
         time.sleep(0.01)
     seconds = time.perf_counter() - began
     share = (sum(map(cpu, pids)) - before) / seconds
-    expected = recorded = 0
+    lost = result["lines"] - count_lines(log)
+    return Written(seconds, result["lines"], result["bytes"], lost, share)
+
+
+def count_lines(log: Path) -> int:
+    """Lines with a number that is larger than all before: what is doubled or late is not one."""
+    expected = count = 0
     with log.open("rb") as file:
         for line in file:
             match = NUMBER.search(line)
             if match is not None and int(match[1]) >= expected:
-                recorded, expected = recorded + 1, int(match[1]) + 1
-    return Written(seconds, result["lines"], result["bytes"], result["lines"] - recorded, share)
+                count, expected = count + 1, int(match[1]) + 1
+    return count
 
 
 def _end_of(log: Path) -> bytes:

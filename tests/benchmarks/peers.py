@@ -114,6 +114,7 @@ def started(
         {"folder": str(folder), "command": command, "number": str(number)}
         for number in range(programs)
     ]
+    start: tuple[str, ...]
     status: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
     log = folder / "bench0.log"

@@ -13,7 +13,7 @@ from launcher.instance import logs
 from launcher.instance.store import InstanceDir
 from launcher.keeper.claim import ProcessClaim
 from launcher.keeper.identity import look, this_host
-from launcher.keeper.output import LogFile
+from launcher.keeper.output import LogFile, Splitter
 from launcher.keeper.state import State, write_state
 from launcher.lifecycle import InstanceState
 from launcher.redact import Redactor
@@ -83,6 +83,19 @@ def test_colours_and_secrets_are_taken_out(instance: InstanceDir) -> None:
     log.write("stderr", [(b"\x1b[31mkey hush-hush\x1b[0m", True), (b"\xff\xfe", True)])
     log.close()
     assert log_lines(instance) == ["key [redacted]", "\ufffd\ufffd"]
+
+
+def test_a_secret_that_two_reads_of_the_pipe_cut_in_two_is_taken_out(instance: InstanceDir) -> None:
+    """Wherever a block of the engine's output ends."""
+    line = b"key hush-hush and FD_API_KEY=abcdefgh\n"
+    for at in range(len(line)):
+        log, splitter = LogFile(instance.engine_log, max_size=10_000, keep=0), Splitter()
+        for block in (line + line[:at], line[at:] + line):
+            log.write("stdout", splitter.feed(block))
+        log.close()
+    expected = "key [redacted] and FD_API_KEY=[redacted]"
+    assert log_lines(instance)[-1] == expected
+    assert set(log_lines(instance)) == {expected}
 
 
 def test_the_engines_own_logs_are_sources_too(instance: InstanceDir) -> None:
