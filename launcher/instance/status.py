@@ -61,9 +61,10 @@ def status(instances: Sequence[InstanceDir], *, one: bool) -> Result[Status]:
     threads: list[threading.Thread] = []
 
     def start(work: Callable[[], None]) -> threading.Thread:
-        threads.append(threading.Thread(target=work, daemon=True))
-        threads[-1].start()
-        return threads[-1]
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        threads.append(thread)  # only now: what is listed is joined
+        return thread
 
     end = time.monotonic() + HEALTH_TIMEOUT + KEEPER_TIMEOUT + 1
     while questions.left and time.monotonic() < end:
