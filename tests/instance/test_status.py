@@ -88,16 +88,23 @@ def test_servers_are_asked_at_the_same_time(
 def test_a_thread_that_starts_late_is_waited_for(
     instances: list[InstanceDir], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a busy machine a thread may need longer to start than the patience with the one before."""
+    """On a busy machine the first one may begin another before its own start has returned."""
+    begun: list[threading.Thread] = []
 
-    class Late(threading.Thread):
+    class Slow(threading.Thread):
         def start(self) -> None:
-            time.sleep(3 * module.PATIENCE)
-            super().start()
+            begun.append(self)
+            if len(begun) > 1:
+                time.sleep(0.4)  # the second one is not there yet
+                super().start()
+            else:
+                super().start()
+                time.sleep(0.2)  # and the first one returns in the middle of that
 
-    monkeypatch.setattr(threading, "Thread", Late)
+    monkeypatch.setattr(threading, "Thread", Slow)
     monkeypatch.setattr(
         module, "_read", lambda instance, *arguments: (row(instance), lambda: row(instance))
     )
     monkeypatch.setattr(module, "HEALTH_TIMEOUT", 60.0)
-    assert states(instances) == ["stopped"] * 8
+    assert states(instances[:1]) == ["stopped"]
+    assert len(begun) == 2
