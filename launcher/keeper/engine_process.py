@@ -93,8 +93,9 @@ class EngineProcess:
                 os.close(door)
         self.pid = self.process.pid
         self._streams: dict[int, tuple[str, Splitter]] = {}
-        self._little: dict[int, int] = {}
+        self._capacity: dict[int, int] = {}
         self._read_at: dict[int, float] = {}
+        self._unpaused: dict[int, int] = {}
         self._pauses: dict[int, Timer] = {}
         for name, pipe in (("stdout", self.process.stdout), ("stderr", self.process.stderr)):
             if pipe is None:
@@ -103,8 +104,8 @@ class EngineProcess:
             os.set_blocking(descriptor, False)
             with contextlib.suppress(OSError):  # the user's limit is reached: a smaller one does
                 fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-            # Less than this in `PAUSE` leaves most of the pipe empty in the next one.
-            self._little[descriptor] = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) // 16
+            self._capacity[descriptor] = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
+            self._unpaused[descriptor] = 0
             self._streams[descriptor] = (name, Splitter())
             loop.add_reader(descriptor, functools.partial(self._readable, descriptor))
 
@@ -116,13 +117,22 @@ class EngineProcess:
     def _readable(self, descriptor: int) -> None:
         """Read; where little comes at a time, let more come together before the next look.
 
-        The first line after a rest is read at once.
+        The first line after a rest is read at once, and who fills much of the pipe in one pause is
+        not kept waiting by another.
         """
         before, now = self._read_at.get(descriptor, 0.0), time.monotonic()
         self._read_at[descriptor] = now
         count = self._take(descriptor)
-        is_little = 0 < count < self._little[descriptor]
-        if descriptor in self._streams and now - before < 2 * PAUSE and is_little:
+        if descriptor not in self._streams:
+            return
+        has_rested = now - before >= 2 * PAUSE
+        unpaused = count + (0 if has_rested else self._unpaused[descriptor])
+        capacity = self._capacity[descriptor]
+        self._unpaused[descriptor] = unpaused
+        if has_rested or count >= capacity // 16:
+            return
+        self._unpaused[descriptor] = 0
+        if unpaused < capacity // 4:
             self._loop.remove_reader(descriptor)
             self._pauses[descriptor] = self._loop.call_later(
                 PAUSE, functools.partial(self._resume, descriptor)

@@ -1,7 +1,9 @@
 """How fast the keeper takes an engine's output, beside `cat` through the same kind of pipe.
 
 Every kind is what some engine, or a client that sends it requests, can make it print. FastDeploy's
-rules are tried on it as while it loads. python -m tests.benchmarks.bench_output [MEGABYTES]
+rules are tried on it as while it loads.
+
+    python -m tests.benchmarks.bench_output [MEGABYTES [KIND]...]
 """
 
 import statistics
@@ -89,7 +91,8 @@ def main() -> None:
     megabytes = float(sys.argv[1]) if len(sys.argv) > 1 else 8.0
     machine()
     print(f"{'':<28} {'keeper':>12} {'cat':>12}   times cat's seconds")
-    for kind, text in KINDS.items():
+    kinds = sys.argv[2:] or list(KINDS)
+    for kind, text in ((kind, KINDS[kind]) for kind in kinds):
         with tempfile.TemporaryDirectory(prefix="edt-bench-") as name:
             folder, source = Path(name), Path(name, "source")
             size = megabytes * 1e6 * (0.25 if kind == "newlines" else 1)
