@@ -108,7 +108,6 @@ PAYLOADS: dict[str, tuple[type, ...]] = {
     "bench": (BenchRun,),
     "bench compare": (BenchComparison,),
     "bench tune": (Tuning,),
-    "door": (Doorway,),
     "smoke": (SmokeRun, CheckList),
     "drill": (DrillRun, ScenarioList),
     "report": (ServingCard,),
