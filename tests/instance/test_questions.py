@@ -48,10 +48,12 @@ def test_all_are_asked_before_the_first_answers(listening: Listening) -> None:
     keepers = [listening(f"i{number}", 1) for number in range(5)]
     asked = Questions([instance for instance, _ in keepers], 600.0)
     taken = [asked.take() for _ in keepers]
-    assert asked.take() is None and not asked.left
+    assert asked.take() is None
+    assert not asked.left
     for number in (4, 2, 0, 1, 3):
         one = taken[number]
-        assert one is not None and one.index == number
+        assert one is not None
+        assert one.index == number
         answer_one(keepers[number][1], f"state {number}")
         assert one.question.answer()["state"] == f"state {number}"
         one.question.close()

@@ -138,7 +138,7 @@ def test_a_block_fills_files_as_its_lines_do(
 ) -> None:
     """Also over rotations, to the byte."""
     written = []
-    with mock.patch("time.time", lambda: 1_767_268_800.123456):
+    with mock.patch("time.time", return_value=1_767_268_800.123456):
         for is_split in (False, True):
             folder = tmp_path_factory.mktemp("logs")
             log = LogFile(folder / "engine.log", max_size, keep)

@@ -47,9 +47,12 @@ def test_figures_become_a_document_and_tables_with_the_load_of_each(
     assert written["schema"] == results.SCHEMA
     first, second = written["figures"]
     assert (first["median"], first["least"], first["most"], first["count"]) == (0.2, 0.1, 0.3, 3)
-    assert first["load"] >= 0 and second["lost"] == 0
+    assert first["load"] >= 0
+    assert second["lost"] == 0
     text = page.read_text()
-    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
     assert f"| start | 200.0 ms | 100.0 ms to 300.0 ms | 3 | {first['load']} |" in text
     assert "| burst | 1,234,567 lines/s; 20.0 MB/s, 25 % of a core, 0 lost |" in text
 
