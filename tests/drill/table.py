@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from launcher.report.drill_text import Summary, bars, summaries
 TABLE, PROMISES = "drill table", "drill promises"
 """Names of the marks between which the two tables stand."""
 DEATHS = ("kill-main", "kill-worker", "memory-killer")
+AT_LOAD = " at a load of "
 STALLS = ("stop-front-end", "stop-worker", "health-404", "chat-hangs")
 
 
@@ -81,10 +83,21 @@ def promises(runs: list[Recorded]) -> str:
     ]  # fmt: skip
     titles = ", ".join(one.title for one in runs)
     lines = [_row(row) for row in rows]
-    beside = {one.note.partition("; ")[2] for one in runs} - {""}
-    how = "; ".join(("[how](docs/drills.md)", *sorted(beside)))
+    how = "; ".join(("[how](docs/drills.md)", *_beside(one.note for one in runs)))
     lines += ["", f"*{len(everything)} drills of {titles}; {how}.*"]
     return "\n".join(lines) + "\n"
+
+
+def _beside(notes: Iterable[str]) -> list[str]:
+    """What the notes say beside their first part, each once, with one range for all loads."""
+    texts: dict[str, set[float]] = {}
+    for part in (part for note in notes for part in note.split("; ")[1:]):
+        text, _, load = part.partition(AT_LOAD)
+        texts.setdefault(text, set()).update({float(load)} if load else ())
+    return [
+        text + (f"{AT_LOAD}{min(loads):g} to {max(loads):g}" if loads else "")
+        for text, loads in texts.items()
+    ]
 
 
 def insert(page: str, name: str, table: str) -> str:
