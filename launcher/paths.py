@@ -184,3 +184,19 @@ def write_file(path: Path, text: str | None) -> None:
     os.close(os.open(temporary, flags, 0o666))
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()
+
+
+def write_private(path: Path, text: str, what: str) -> None:
+    """Replace a file of the state by `text`, mode 0600, its folder 0700; `what` is its name.
+
+    Raises:
+        PreconditionError: `state-not-writable`.
+    """
+    try:
+        private_folder(path.parent)
+        files.write_atomically(path, text)
+    except OSError as error:
+        raise PreconditionError.of(
+            "state-not-writable", f"{what} cannot be written: {error.strerror or error}",
+            str(path), "free some disk space",
+        ) from None  # fmt: skip

@@ -75,7 +75,7 @@ def start(
     config = Path(str(profile.engine_args["config"]))
     text = render(settings, servers)
     write_maps(settings.keys)
-    _write(config, text)
+    paths.write_private(config, text, "the configuration")
     return up(profile, on_event=on_event, preferred=instance.ports())
 
 
@@ -114,7 +114,7 @@ def apply(
     stats_socket = Path(plan.temporary_folder) / STATS_SOCKET
     if door.frame() == frame_of(text):
         write_maps(settings.keys)
-        _write(config, text)
+        paths.write_private(config, text, "the configuration")
         keys = update_running(stats_socket, settings.keys)
         more = _converge(door, settings, servers, deadline, on_progress)
         return replace(more, keys=keys)
@@ -125,13 +125,13 @@ def apply(
     except DeployError:
         restore_maps(maps)
         raise
-    _write(config, text)
+    paths.write_private(config, text, "the configuration")
     # A worker that is replaced still answers once on each idle connection: by the new keys, too.
     keys = update_running(stats_socket, settings.keys)
     log_size = _size(instance.engine_log)
     reloaded = reload(Path(plan.temporary_folder) / MASTER_SOCKET)
     if not reloaded.done:
-        _write(config, before)
+        paths.write_private(config, before, "the configuration")
         restore_maps(maps)
         message = reloaded.message or _alerts(instance.engine_log, log_size)
         raise _refused(config, message or "HAProxy does not say why")
@@ -264,18 +264,6 @@ def _check(text: str, config: Path, plan: LaunchPlan) -> None:
             alerts = _alert_lines((output.stdout + output.stderr).decode(errors="replace"))
             message = alerts.replace(file.name, str(config)) or output.complaint
             raise _refused(config, message or f"exit code {output.returncode}")
-
-
-def _write(config: Path, text: str) -> None:
-    """Replace the configuration, mode 0600."""
-    try:
-        paths.private_folder(config.parent)
-        files.write_atomically(config, text)
-    except OSError as error:
-        raise PreconditionError.of(
-            "state-not-writable", f"the configuration cannot be written: {error.strerror or error}",
-            str(config), "free some disk space",
-        ) from None  # fmt: skip
 
 
 def _alerts(log: Path, start: int) -> str:

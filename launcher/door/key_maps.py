@@ -40,7 +40,7 @@ def write_maps(keys: KeyTable | None) -> None:
         PreconditionError: the disk is full or not writable.
     """
     for path, entries in keys.maps.items() if keys is not None else ():
-        _write(path, render_map(entries))
+        paths.write_private(path, render_map(entries), "the keys")
 
 
 def restore_maps(contents: Contents) -> None:
@@ -53,7 +53,7 @@ def restore_maps(contents: Contents) -> None:
         if text is None:
             path.unlink(missing_ok=True)
         else:
-            _write(path, text)
+            paths.write_private(path, text, "the keys")
 
 
 def differs(keys: KeyTable | None) -> bool:
@@ -114,14 +114,3 @@ def _replace(stats_socket: Path, path: Path, entries: Mapping[str, str]) -> None
 
 def _refused(command: str, answer: str) -> DeployError:
     return PreconditionError.of("door-refused", f"HAProxy refuses `{command}`: {answer}")
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        paths.private_folder(path.parent)
-        files.write_atomically(path, text)
-    except OSError as error:
-        raise PreconditionError.of(
-            "state-not-writable", f"the keys cannot be written: {error.strerror or error}",
-            str(path), "free some disk space",
-        ) from None  # fmt: skip

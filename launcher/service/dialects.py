@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from launcher import engines, files, paths
+from launcher import engines, paths
 from launcher.door.gateway import GatewaySettings, config_name, gateway_profile, render
 from launcher.door.messages import GatewayServer
-from launcher.errors import DeployError, ExitCode, PreconditionError, Problem
+from launcher.errors import DeployError, ExitCode, Problem
 from launcher.instance.store import InstanceDir, instance_dir, view
 from launcher.instance.up import up
 from launcher.json_values import text_at
@@ -131,7 +130,7 @@ class Gateway:
             if problem is not None:
                 raise StepFailed(problem, ExitCode.NEGATIVE)
             free, live = [live[0]], live[1:]
-        _write(path, render(settings))
+        paths.write_private(path, render(settings), "the gateway's settings")
         notify = profile.notify
         result = up(gateway_profile(settings, free[0], path, notify=notify),
                     on_event=lambda event: None)  # fmt: skip
@@ -211,14 +210,3 @@ def _config_of(instance: InstanceDir) -> str:
         return text_at(instance.profile(), "engine-args", "config")
     except DeployError:
         return ""
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        paths.private_folder(path.parent)
-        files.write_atomically(path, text)
-    except OSError as error:
-        raise PreconditionError.of(
-            "state-not-writable", f"the gateway's settings cannot be written: {error.strerror}",
-            str(path), "free some disk space",
-        ) from None  # fmt: skip

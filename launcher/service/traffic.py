@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from launcher import engines, files, paths
+from launcher import engines, paths
 from launcher.door import door as front_door
 from launcher.door import key_maps
 from launcher.door.config import DoorSettings, Server
@@ -307,14 +307,7 @@ class Traffic:
             return None
         text = f"{resolve(certificate, lines=True).strip()}\n{resolve(key, lines=True).strip()}\n"
         path = self._service.folder / CERTIFICATE
-        try:
-            paths.private_folder(path.parent)
-            files.write_atomically(path, text)
-        except OSError as error:
-            raise PreconditionError.of(
-                "state-not-writable", f"the certificate cannot be kept: {error.strerror}",
-                str(path), "free some disk space",
-            ) from None  # fmt: skip
+        paths.write_private(path, text, "the certificate")
         return str(path)
 
 

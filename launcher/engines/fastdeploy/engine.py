@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from launcher.engines.base import Signature
 from launcher.engines.fastdeploy import checks
@@ -19,6 +19,7 @@ from launcher.engines.fastdeploy.groups import GROUPS
 from launcher.engines.fastdeploy.question import QUESTION
 from launcher.engines.fastdeploy.release_data import LINES, at_least, is_catalogued
 from launcher.engines.fastdeploy.requested import Requested
+from launcher.engines.versions import parse_version
 from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.json_values import JsonObject
 from launcher.profile.model import Profile
@@ -114,12 +115,7 @@ class FastDeploy:
         """
         from launcher.engines.base import Release
 
-        try:
-            parts = Version(version).release
-        except InvalidVersion as error:
-            raise PreconditionError.of(
-                "unknown-release", f"{version!r} is not a version of FastDeploy"
-            ) from error
+        parts = parse_version(version, "FastDeploy").release
         line = f"{parts[0]}.{(*parts, 0)[1]}"
         if line not in LINES and Version(line) < Version(LINES[-1]):
             raise PreconditionError.of(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from launcher.engines.base import (
     Capability,
@@ -27,6 +27,7 @@ from launcher.engines.doctor_checks import Check, Needs
 from launcher.engines.gateway import checks, doctor_checks
 from launcher.engines.plan_parts import argv_of, common_env, common_parts, split_env
 from launcher.engines.rules import book, failure_rules, noise
+from launcher.engines.versions import parse_version
 from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.plan.model import (
     EnvVar,
@@ -91,12 +92,7 @@ class Gateway(Engine):
         Raises:
             PreconditionError: it is not a version, or older than 1.80.
         """
-        try:
-            parsed = Version(version)
-        except InvalidVersion as error:
-            raise PreconditionError.of(
-                "unknown-release", f"{version!r} is not a version of LiteLLM"
-            ) from error
+        parsed = parse_version(version, "LiteLLM")
         if parsed < Version(OLDEST):
             raise PreconditionError.of(
                 "unknown-release", f"LiteLLM {version} is too old: {OLDEST} or later is needed",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from launcher.engines.base import (
     Capability,
@@ -28,6 +28,7 @@ from launcher.engines.doctor_checks import Check, Needs
 from launcher.engines.haproxy import checks, doctor_checks
 from launcher.engines.plan_parts import argv_of, base_url, common_parts, split_env
 from launcher.engines.rules import book, failure_rules, noise
+from launcher.engines.versions import parse_version
 from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.plan.model import (
     EnvVar,
@@ -94,12 +95,7 @@ class HAProxy(Engine):
         Raises:
             PreconditionError: it is not a version, or older than 2.6.
         """
-        try:
-            parsed = Version(version)
-        except InvalidVersion as error:
-            raise PreconditionError.of(
-                "unknown-release", f"{version!r} is not a version of HAProxy"
-            ) from error
+        parsed = parse_version(version, "HAProxy")
         if parsed < Version(OLDEST):
             raise PreconditionError.of(
                 "unknown-release", f"HAProxy {version} is too old: {OLDEST} or later is needed",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from launcher.engines.base import (
     Capability,
@@ -32,6 +32,7 @@ from launcher.engines.rules import book, failure_rules, noise
 from launcher.engines.transformers import checks, watching
 from launcher.engines.transformers.catalogue import OLDEST, Serve, serve_of
 from launcher.engines.transformers.neutral import KEYS
+from launcher.engines.versions import parse_version
 from launcher.errors import PreconditionError, Problem, ProfileError
 from launcher.json_values import JsonValue, at
 from launcher.plan.model import (
@@ -90,12 +91,7 @@ class Transformers(Engine):
         Raises:
             PreconditionError: it is not a version, or older than 4.54.
         """
-        try:
-            parsed = Version(version)
-        except InvalidVersion as error:
-            raise PreconditionError.of(
-                "unknown-release", f"{version!r} is not a version of transformers"
-            ) from error
+        parsed = parse_version(version, "transformers")
         if parsed.release[:2] < Version(OLDEST).release[:2]:
             raise PreconditionError.of(
                 "unknown-release",

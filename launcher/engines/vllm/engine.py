@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from launcher.engines.base import (
     Capability,
@@ -27,6 +27,7 @@ from launcher.engines.plan_parts import (
     split_env,
 )
 from launcher.engines.rules import book, failure_rules, noise
+from launcher.engines.versions import parse_version
 from launcher.engines.vllm import checks, command, watching
 from launcher.engines.vllm.checks import PARSERS, catalogue, engine_arg, gpu_ranks, parser_name
 from launcher.engines.vllm.figures import FIGURES
@@ -90,12 +91,7 @@ class Vllm(Engine):
         Raises:
             PreconditionError: it is not a version, too old, or 0.11.0.
         """
-        try:
-            parsed = Version(version)
-        except InvalidVersion as error:
-            raise PreconditionError.of(
-                "unknown-release", f"{version!r} is not a version of vLLM"
-            ) from error
+        parsed = parse_version(version, "vLLM")
         if parsed < OLDEST or parsed.base_version in REFUSED:
             why = REFUSED.get(parsed.base_version, f"ERNIE's parsers exist from {OLDEST} on")
             raise PreconditionError.of(
