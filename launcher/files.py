@@ -86,6 +86,16 @@ def read_input(path: str | os.PathLike[str], limit: int, deadline: float) -> byt
     return bytes(data)
 
 
+def wait_until_ready(descriptor: int, seconds: float, *, writing: bool = False) -> bool:
+    """True as soon as it can be read (at its end too) or written; False after `seconds`.
+
+    Not by `select`, which refuses descriptors from 1024 on: callers may have opened many.
+    """
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT if writing else select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
+
+
 def read_text(path: Path, errors: str = "strict") -> str:
     """The whole file as UTF-8.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -252,7 +251,7 @@ def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
     """Wait for the end of a child without reaping it, so that its number stays its own."""
     descriptor = os.pidfd_open(process.pid)
     try:
-        return bool(select.select([descriptor], [], [], max(0.0, seconds))[0])
+        return files.wait_until_ready(descriptor, seconds)
     finally:
         os.close(descriptor)
 

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import os
 import re
-import select
 import signal
 import subprocess
 import time
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher import files
 from launcher.environments.progress import Progress
 
 _TAIL = 400
@@ -120,7 +120,7 @@ def _lines(
     rest = b""
     while end is None or time.monotonic() < end:
         tick()
-        if not select.select([process.stdout], [], [], 0.5)[0]:
+        if not files.wait_until_ready(process.stdout.fileno(), 0.5):
             # A daemon that a package started may hold the pipe after the command has ended.
             if process.poll() is not None:
                 break

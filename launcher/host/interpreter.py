@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -181,7 +180,7 @@ def _read(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, boo
     output = b""
     while True:
         left = end - time.monotonic()
-        if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+        if left <= 0 or not files.wait_until_ready(process.stdout.fileno(), left):
             return output, False
         chunk = os.read(process.stdout.fileno(), 65536)
         if not chunk:

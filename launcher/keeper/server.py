@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import collections
 import json
-import select
 import socket
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from launcher import files
 from launcher.json_values import JsonObject, object_at
 from launcher.keeper.control import PROTOCOL, SOCKET
 from launcher.keeper.folder_socket import FolderSocket
@@ -195,7 +195,7 @@ class Server:
         end = time.monotonic() + LAST_WORDS
         for connection in list(self._connections):
             while connection.outgoing and (left := end - time.monotonic()) > 0:
-                select.select([], [connection.socket], [], left)
+                files.wait_until_ready(connection.socket.fileno(), left, writing=True)
                 self._flush(connection)
             self._drop(connection)
         self._socket.close()

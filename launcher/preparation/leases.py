@@ -115,11 +115,12 @@ def _take_fixed(
             problem = stale_sockets.clear(need.socket.format(port=port), port, where)
             if problem is not None:
                 return problem
-    if need.unique_low_byte and number not in own and not _take_low_byte(leases, number):
+    clash = _take_low_bytes(leases, need, number, own)
+    if clash is not None:
         return Problem(
             "queue-port-low-byte",
-            f"port {number} ({need.name}) has the low byte {number & 255} of the queue port of"
-            f" {describe_processes(lessees(_low_byte(number)))}:"
+            f"port {clash} ({need.name}) has the low byte {clash & 255} of the queue port of"
+            f" {describe_processes(lessees(_low_byte(clash)))}:"
             " FastDeploy would mix up their answers",
             where, "choose a number that differs modulo 256, or `auto`",
         )  # fmt: skip
@@ -156,9 +157,11 @@ def _take_free(
     # As it is written, whatever it means: a lease needs no state folder, which may not be known.
     place = os.environ.get("ERNIE_DEPLOY_HOME") or os.environ.get("XDG_STATE_HOME", "")
     for number in _candidates(f"{os.geteuid()}{place}/{instance}/{need.name}", preferred, top):
-        if number & mask in unusable:
+        # Each number of the span names a queue of its own: 2.0 and 2.1 have one for each rank.
+        keys = {port & mask for port in range(number, number + need.span)}
+        if not keys.isdisjoint(unusable):
             continue
-        if number & mask in doubtful or number in blocked:
+        if not keys.isdisjoint(doubtful) or number in blocked:
             later.append(number)
         elif _take_span(leases, need, number, host, top):
             leases.ports[need.name] = number
@@ -235,9 +238,7 @@ def _take_span(leases: Leases, need: PortNeed, number: int, host: str, top: int)
         if path is not None and stale_sockets.clear(path, port, f"ports.{need.name}") is not None:
             is_free = False
             break
-    if is_free and need.unique_low_byte:
-        is_free = _take_low_byte(leases, number)
-    if not is_free:
+    if not is_free or _take_low_bytes(leases, need, number) is not None:
         _close(taken)
         return False
     leases.descriptors += taken
@@ -248,12 +249,24 @@ def _low_byte(number: int) -> str:
     return f"low-byte-{number & 255}"
 
 
-def _take_low_byte(leases: Leases, number: int) -> bool:
-    lock = _lock(_low_byte(number))
-    if lock is None:
-        return False
-    leases.descriptors += lock
-    return True
+def _take_low_bytes(
+    leases: Leases, need: PortNeed, first: int, own: Collection[int] = ()
+) -> int | None:
+    """Lease the low byte of each number where it must be unique; the first one that is leased.
+
+    None where all of them are ours now; otherwise none of them is.
+    """
+    taken: list[int] = []
+    for number in range(first, first + need.span) if need.unique_low_byte else ():
+        if number in own:
+            continue
+        lock = _lock(_low_byte(number))
+        if lock is None:
+            _close(taken)
+            return number
+        taken += lock
+    leases.descriptors += taken
+    return None
 
 
 def _lock(name: str, *, strict: bool = False) -> tuple[int, ...] | None:

@@ -313,7 +313,7 @@ def on_small_disk(argv: list[str], rig: Rig, script: str) -> "subprocess.Complet
 
 
 def test_the_disk_is_full_before_the_start(rig: Rig, small_disk: list[str]) -> None:
-    command = " ".join(cli.argv("up", rig.profile(), "--json"))
+    command = " ".join(cli.argv("up", rig.profile(), "--json", "--force", "disk-state"))
     fill = 'dd if=/dev/zero of="$ERNIE_DEPLOY_HOME/instances/.fill" bs=4k 2>/dev/null; '
     ran = on_small_disk(small_disk, rig, fill + command)
     assert ran.returncode == 3, ran
@@ -328,7 +328,8 @@ def test_the_disk_fills_up_while_the_engine_runs(rig: Rig, small_disk: list[str]
     """Output is lost and told; the engine does not notice, and `down` works."""
     profile = rig.profile(script={"after": [{"flood": [2000, "x" * 100]}, {"touch": "done"}]})
     up, down = (
-        " ".join(cli.argv(*arguments, "--json")) for arguments in (("up", profile), ("down", "one"))
+        " ".join(cli.argv(*arguments, "--json"))
+        for arguments in (("up", profile, "--force", "disk-state"), ("down", "one"))
     )
     folder = "$ERNIE_DEPLOY_HOME/instances"
     ran = on_small_disk(

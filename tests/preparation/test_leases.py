@@ -190,6 +190,24 @@ def test_the_low_byte_of_a_queue_port_is_nobody_elses(taken: list[Leases]) -> No
     assert [code for code, _ in refusal(QUEUE, queue=conflicting)] == ["queue-port-low-byte"]
 
 
+def test_each_number_of_a_queues_span_has_a_low_byte_of_its_own(
+    taken: list[Leases], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastDeploy 2.0 and 2.1 name a queue by each further number: one for each rank."""
+    need = PortNeed("queue", key_bits=8, span=2)
+    number = take(taken, need)["queue"]
+    conflicting = next(
+        n for n in range((number + 1) % 256 + 20224, 32000, 256)
+        if n != number + 1 and ports.is_free(n)
+    )  # fmt: skip
+    assert [code for code, _ in refusal(QUEUE, queue=conflicting)] == ["queue-port-low-byte"]
+    pairs = [byte for byte in range(256) if byte not in (0x5A, 0x5B)]
+    stale = tuple(MessageQueue(byte << 24, byte, 0, 0, 0, 0, 0) for byte in pairs)
+    monkeypatch.setattr(kernel, "message_queues", lambda: stale)
+    monkeypatch.setattr(network, "queue_ports", lambda: ())
+    assert take(taken, need)["queue"] & 255 == 0x5A
+
+
 def test_a_span_is_leased_whole(taken: list[Leases]) -> None:
     span = PortNeed("queue", span=4)
     number = take(taken, span)["queue"]
