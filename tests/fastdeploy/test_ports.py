@@ -124,10 +124,11 @@ def test_a_queue_port_with_the_low_byte_of_a_running_server(fastdeploy: Make) ->
             assert word in answer["choices"][0]["message"]["content"]
 
 
-def test_ten_in_sequence_on_the_same_ports(fastdeploy: Make) -> None:
+@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.soak)])
+def test_many_in_sequence_on_the_same_ports(fastdeploy: Make, times: int) -> None:
     ports = {name: free_port() for name in ("api", "metrics", "engine-worker-queue", "cache-queue")}
     server = fastdeploy(ports=ports)
-    for _ in range(10):
+    for _ in range(times):
         assert server.up().rc == 0
         assert server.down().rc == 0
         assert server.left() == []
