@@ -215,7 +215,7 @@ def _incomparable(run: BenchRun, baseline: BenchRun) -> str | None:
     differences = [
         (what, str(before), str(now))
         for what, before, now in (
-            ("scenario", _load_of(baseline), _load_of(run)),
+            _first_difference("scenario", _load_of(baseline), _load_of(run)),
             ("generator", baseline.generator.version, run.generator.version),
             ("processor", baseline.machine.cpu, run.machine.cpu),
             ("cores", baseline.machine.cores, run.machine.cores),
@@ -227,6 +227,15 @@ def _incomparable(run: BenchRun, baseline: BenchRun) -> str | None:
         return None
     what, before, now = differences[0]
     return f"the runs do not measure the same: {what} {_short(before)} then, {_short(now)} now"
+
+
+def _first_difference(path: str, before: object, now: object) -> tuple[str, object, object]:
+    """Where two documents differ first, by the path of the key, and both values there."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in (*before, *(key for key in now if key not in before)):
+            if before.get(key) != now.get(key):
+                return _first_difference(f"{path}: {key}", before.get(key), now.get(key))
+    return path, before, now
 
 
 def _load_of(run: BenchRun) -> Mapping[str, object]:

@@ -168,6 +168,16 @@ def test_what_cannot_be_held_against_each_other_is_refused(
     assert all(reason in gate.reason for gate in made)
 
 
+def test_the_first_difference_of_two_scenarios_is_named() -> None:
+    now, then = run_of(repeated()), run_of(repeated())
+    document = {**then.scenario.document, "load": {"duration": 8.0}}
+    scenario = dataclasses.replace(then.scenario, document=document)
+    other = {**document, "load": {"duration": 10.0}}
+    now = dataclasses.replace(now, scenario=dataclasses.replace(now.scenario, document=other))
+    made = gates.baseline_gates(now, dataclasses.replace(then, scenario=scenario), "b")
+    assert "scenario: load: duration 8.0 then, 10.0 now" in made[0].reason
+
+
 def test_two_repetitions_are_too_few_for_a_verdict() -> None:
     made = gates.baseline_gates(run_of(repeated(2.0, count=2)), run_of(repeated(count=2)), "b")
     assert {gate.verdict for gate in made} == {"refused"}
