@@ -9,13 +9,13 @@ import click
 
 from launcher.cli import completing
 from launcher.cli.bench_options import (
-    Changes,
+    LoadOptions,
+    MoneyOptions,
+    load_options,
     money_options,
     progress,
-    read_money,
     read_slo,
     read_subject,
-    scenario_options,
 )
 from launcher.cli.bench_tune import command as tune
 from launcher.cli.examples import TARGET_OR_URL, examples
@@ -68,7 +68,7 @@ def command() -> None:
     ),
 )
 @click.argument("target", shell_complete=completing.targets)
-@scenario_options
+@load_options
 @click.option("--baseline", type=FILE, help="A result of --output; worse than it is exit code 1.")
 @click.option(
     "--tolerance",
@@ -86,21 +86,12 @@ def command() -> None:
 @verb
 def run(
     target: str,
-    scenario: str | None,
-    closed: tuple[int, ...],
-    open: tuple[float, ...],  # noqa: A002
-    repetitions: int | None,
-    requests: int | None,
-    seconds: float | None,
-    model: str | None,
-    key: str | None,
+    load: LoadOptions,
     baseline: Path | None,
     tolerance: float,
     output: Path | None,
     csv: Path | None,
-    gpu_hour: float | None,
-    gpus: int,
-    price_file: Path | None,
+    money: MoneyOptions,
     reports: ReportFiles,
     as_json: bool,
 ) -> Result[BenchRun]:
@@ -115,13 +106,12 @@ def run(
 
     reports.check()
     check_writable(output=output, csv=csv)
-    changes = Changes(scenario, closed, open, repetitions, requests, seconds)
-    chosen, path = changes.read()
-    money = read_money(gpu_hour, gpus, price_file)
-    subject = read_subject(target, model, key)
+    chosen, path = load.read()
+    prices = money.read()
+    subject = read_subject(target, load.model, load.key)
     slo, where = read_slo(target, subject)
     result = bench(
-        subject, chosen, path, Gating(slo, where, baseline, tolerance / 100), money=money,
+        subject, chosen, path, Gating(slo, where, baseline, tolerance / 100), money=prices,
         output=output, on_step=progress(as_json),
     )  # fmt: skip
     return write_reports(reports.write(result), csv=csv)
@@ -136,7 +126,7 @@ def run(
 )
 @click.argument("a", shell_complete=completing.targets)
 @click.argument("b", shell_complete=completing.targets)
-@scenario_options
+@load_options
 @click.option("--output", type=FILE, help="Write the comparison as JSON to this file.")
 @click.option("--csv", type=FILE, help="Write the figures as CSV to this file.")
 @money_options
@@ -146,19 +136,10 @@ def run(
 def compare(
     a: str,
     b: str,
-    scenario: str | None,
-    closed: tuple[int, ...],
-    open: tuple[float, ...],  # noqa: A002
-    repetitions: int | None,
-    requests: int | None,
-    seconds: float | None,
-    model: str | None,
-    key: str | None,
+    load: LoadOptions,
     output: Path | None,
     csv: Path | None,
-    gpu_hour: float | None,
-    gpus: int,
-    price_file: Path | None,
+    money: MoneyOptions,
     reports: ReportFiles,
     as_json: bool,
 ) -> Result[BenchComparison]:
@@ -172,11 +153,11 @@ def compare(
 
     reports.check()
     check_writable(output=output, csv=csv)
-    chosen, path = Changes(scenario, closed, open, repetitions, requests, seconds).read()
-    money = read_money(gpu_hour, gpus, price_file)
-    subjects = [read_subject(one, *_of_urls(one, model, key)) for one in (a, b)]
+    chosen, path = load.read()
+    prices = money.read()
+    subjects = [read_subject(one, *_of_urls(one, load.model, load.key)) for one in (a, b)]
     result = bench_compare(
-        subjects[0], subjects[1], chosen, path, money=money, output=output,
+        subjects[0], subjects[1], chosen, path, money=prices, output=output,
         on_step=progress(as_json),
     )  # fmt: skip
     return write_reports(reports.write(result), csv=csv)

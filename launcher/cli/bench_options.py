@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     from launcher.bench.scenario import Scenario
     from launcher.json_values import JsonObject
 
-Function = TypeVar("Function", bound=Callable[..., object])
-
 
 @dataclass(frozen=True)
-class Changes:
-    """What the command line changes in a scenario; None leaves it as it is."""
+class LoadOptions:
+    """What the command line changes in a scenario; None leaves it as it is.
+
+    `model` and `key` are for URLs.
+    """
 
     scenario: str | None
     closed: tuple[int, ...]
@@ -33,6 +35,8 @@ class Changes:
     repetitions: int | None
     requests: int | None
     seconds: float | None
+    model: str | None
+    key: str | None
 
     def read(self) -> tuple[Scenario, str]:
         """The scenario with its changes, and its path.
@@ -50,6 +54,27 @@ class Changes:
         return changed, path
 
 
+@dataclass(frozen=True)
+class MoneyOptions:
+    """What the server costs, and the price list of hosted models."""
+
+    gpu_hour: float | None
+    gpus: int
+    price_file: Path | None
+
+    def read(self) -> Money:
+        """The prices; a price list that is wrong is refused before the run.
+
+        Raises:
+            UsageError: the price list cannot be read.
+        """
+        from launcher.bench.run import Money
+        from launcher.smoke.comparison.cost import prices
+
+        prices(self.price_file)
+        return Money(self.gpu_hour, self.gpus, self.price_file)
+
+
 def numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...]:
     """The numbers of `1,2,4`; levels have to rise."""
     if value is None:
@@ -63,8 +88,25 @@ def numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
     return tuple(sorted(levels))
 
 
-def scenario_options(function: Function) -> Function:
-    """Add the options of `Changes` and of the target's address."""
+def load_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of a scenario and of URLs; `function` gets `load`, a `LoadOptions`."""
+
+    @functools.wraps(function)
+    def run(
+        *args: object,
+        scenario: str | None,
+        closed: tuple[int, ...],
+        open: tuple[float, ...],  # noqa: A002
+        repetitions: int | None,
+        requests: int | None,
+        seconds: float | None,
+        model: str | None,
+        key: str | None,
+        **options: object,
+    ) -> int:
+        load = LoadOptions(scenario, closed, open, repetitions, requests, seconds, model, key)
+        return function(*args, load=load, **options)
+
     for option in (
         click.option("--api-key", "key", help="Key of URLs: env:NAME, file:PATH or cmd:COMMAND."),
         click.option("--model", help="The model to ask URLs for."),
@@ -81,12 +123,19 @@ def scenario_options(function: Function) -> Function:
                      help="A scenario that ships (arrivals, chat, long-context, reasoning, tools)"
                      " or a YAML file."),
     ):  # fmt: skip
-        function = option(function)
-    return function
+        run = option(run)
+    return run
 
 
-def money_options(function: Function) -> Function:
-    """Add `--gpu-hour`, `--gpus` and `--prices`."""
+def money_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Add `--gpu-hour`, `--gpus` and `--prices`; `function` gets `money`, a `MoneyOptions`."""
+
+    @functools.wraps(function)
+    def run(
+        *args: object, gpu_hour: float | None, gpus: int, price_file: Path | None, **options: object
+    ) -> int:
+        return function(*args, money=MoneyOptions(gpu_hour, gpus, price_file), **options)
+
     for option in (
         click.option("--prices", "price_file", type=FILE,
                      help="Price list of hosted models (YAML)."),
@@ -95,21 +144,8 @@ def money_options(function: Function) -> Function:
         click.option("--gpu-hour", type=click.FloatRange(min=0, min_open=True),
                      help="Price of one GPU hour: shows the cost per million tokens."),
     ):  # fmt: skip
-        function = option(function)
-    return function
-
-
-def read_money(gpu_hour: float | None, gpus: int, price_file: Path | None) -> Money:
-    """The prices of the command line; a price list that is wrong is refused before the run.
-
-    Raises:
-        UsageError: the price list cannot be read.
-    """
-    from launcher.bench.run import Money
-    from launcher.smoke.comparison.cost import prices
-
-    prices(price_file)
-    return Money(gpu_hour, gpus, price_file)
+        run = option(run)
+    return run
 
 
 def read_subject(target: str, model: str | None, key: str | None) -> Subject:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from launcher.cli.bench_options import Changes, progress, scenario_options
+from launcher.cli.bench_options import LoadOptions, load_options, progress
 from launcher.cli.examples import PROFILE, examples
 from launcher.cli.options import load_profile, profile_options
 from launcher.cli.report_options import FILE
@@ -64,7 +64,7 @@ MOST_VALUES = 1000
     "--write", "overlay", type=FILE, help="The overlay's file (NAME.tuned.yaml if not given)."
 )
 @profile_options
-@scenario_options
+@load_options
 @json_option
 @verb
 def command(
@@ -77,14 +77,7 @@ def command(
     overlays: tuple[str, ...],
     sets: tuple[str, ...],
     name: str | None,
-    scenario: str | None,
-    closed: tuple[int, ...],
-    open: tuple[float, ...],  # noqa: A002
-    repetitions: int | None,
-    requests: int | None,
-    seconds: float | None,
-    model: str | None,
-    key: str | None,
+    load: LoadOptions,
     as_json: bool,
 ) -> Result[Tuning]:
     """Start PROFILE with one setting after the other, measure each, and prove the best one.
@@ -97,9 +90,9 @@ def command(
     from launcher.bench.tune import Order, tune
     from launcher.report.files import check_writable
 
-    if model is not None or key is not None:
+    if load.model is not None or load.key is not None:
         raise click.UsageError("--model and --api-key are about URLs; a profile has its own")
-    chosen, path = Changes(scenario, closed, open, repetitions, requests, seconds).read()
+    chosen, path = load.read()
     check_objective(objective)
     loaded = load_profile(profile, overlays, sets, name)
     if loaded.service is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from launcher.bench.result import BenchComparison, BenchRun
-from launcher.report.bench_rows import HEADINGS, rows
+from launcher.report.bench_rows import HEADINGS, compared, rows
 from launcher.report.escape import markdown as escape
 from launcher.result import Result
 
@@ -43,19 +43,9 @@ def _run(run: BenchRun) -> list[str]:
 
 
 def _compared(data: BenchComparison) -> list[str]:
-    every = [("level", "figure", "A", "B", "change", "verdict")]
+    every: list[tuple[str, ...]] = [("level", "figure", "A", "B", "change", "verdict")]
     for one in data.figures:
-        factor, unit = (1000, "ms") if one.unit == "s" else (1, one.unit)
-        every.append(
-            (
-                one.level,
-                one.metric,
-                f"{one.a * factor:.4g} {unit}",
-                f"{one.b * factor:.4g} {unit}",
-                f"{one.change.value:+.1%}",
-                one.verdict,
-            )
-        )
+        every.append((*compared(one), one.verdict))
     return [
         f"## A {escape(data.a.target.name)}, B {escape(data.b.target.name)}",
         "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from launcher.bench.result import BenchRun, Distribution, Estimate, Level
+from launcher.bench.result import BenchRun, ComparedFigure, Distribution, Estimate, Level
 
 LATENCIES = ("ttft", "ttfa", "itl", "tpot", "e2e")
 HEADINGS = ("level", "answers", "failed", "tokens/s", "requests/s", "good", *LATENCIES)
@@ -27,6 +27,18 @@ def _row(level: Level) -> tuple[str, ...]:
         with_noise(rates.requests),
         "" if share is None else f"{share.value:.0%}",
         *(_percentiles(by_name.get(name)) for name in LATENCIES),
+    )
+
+
+def compared(one: ComparedFigure) -> tuple[str, ...]:
+    """Level, figure, both values with their unit (seconds as ms), and the change."""
+    factor, unit = (1000, "ms") if one.unit == "s" else (1, one.unit)
+    return (
+        one.level,
+        one.metric,
+        f"{one.a * factor:.4g} {unit}",
+        f"{one.b * factor:.4g} {unit}",
+        f"{one.change.value:+.1%}",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from launcher.bench.result import BenchComparison, BenchRun, Gate, Level, Tuning
-from launcher.report.bench_rows import HEADINGS, rows
+from launcher.report.bench_rows import HEADINGS, compared, rows
 from launcher.result import Result
 
 VERDICTS = {"met": "PASS", "missed": "MISS", "refused": "NONE"}
@@ -102,20 +102,10 @@ def comparison(result: Result[BenchComparison]) -> str:
     """The figures side by side, with the verdict on each."""
     data = result.payload
     lines = [f"A {data.a.target.name}, B {data.b.target.name}: {data.a.scenario.title}"]
-    every = [("level", "figure", "A", "B", "change", "p", "verdict")]
+    every: list[tuple[str, ...]] = [("level", "figure", "A", "B", "change", "p", "verdict")]
     for one in data.figures:
-        factor, unit = (1000, "ms") if one.unit == "s" else (1, one.unit)
-        every.append(
-            (
-                one.level,
-                one.metric,
-                f"{one.a * factor:.4g} {unit}",
-                f"{one.b * factor:.4g} {unit}",
-                f"{one.change.value:+.1%}",
-                "" if one.p_value is None else f"{one.p_value:.3g}",
-                one.verdict,
-            )
-        )
+        p = "" if one.p_value is None else f"{one.p_value:.3g}"
+        every.append((*compared(one), p, one.verdict))
     lines += table(every) if len(every) > 1 else ["the two runs have no level in common"]
     reasons = {one.reason for one in data.figures if one.verdict == "refused"}
     lines += [f"refused: {reason}" for reason in sorted(reasons)]
