@@ -34,6 +34,8 @@ class EngineLines:
         self._fail = fail
         self._noted = noted
         self._has_failed = has_failed
+        self.told: tuple[str, str] | None = None
+        """After a failure: the signal and the line by which the engine says it was told to stop."""
 
     def take(self, source: str, file: str, text: str, final: bool) -> None:
         """One line, or the beginning of one that is not `final`."""
@@ -42,13 +44,21 @@ class EngineLines:
             if phase_match is not None:
                 self._noted()
                 self.phase(phase_match.phase, phase_match.percent)
-        if final and not self._has_failed() and self._state.state in RUNNING:
+        if not final:
+            return
+        if self._has_failed():
+            self._note_told(source, text)
+        elif self._state.state in RUNNING:
             failure = self._watcher.failure_of(self._state.state, source, file, text)
             if failure is not None:
                 self._fail(Failure.from_line(failure, self._state.state))
             stop_signal = self._watcher.asked_to_stop(source, text)
             if stop_signal is not None:
                 self._fail(Failure.from_stranger(stop_signal, text, self._state.state))
+
+    def _note_told(self, source: str, text: str) -> None:
+        if self.told is None and (name := self._watcher.asked_to_stop(source, text)) is not None:
+            self.told = name, text
 
     def overwhelmed(self) -> None:
         """Tell once that not every line is read any more."""

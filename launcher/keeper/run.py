@@ -24,6 +24,7 @@ from launcher.keeper import (
     mark,
     own_cgroup,
     precondition,
+    stranger,
     tree,
 )
 from launcher.keeper.claim import EngineClaim
@@ -389,6 +390,7 @@ class Run:
         if self.failure is not None and self.failure.problem.code not in NO_LAST_WORDS:
             wait_for_last_words(self._loop, self._tree, self._written, hurry=self._clients_wait)
         self._take_last_words()
+        self._look_for_a_stranger()
         self._record.claims.look_at_use(self._tree.pids)
         self._state.log_lengths = self._log_lengths()
         try:
@@ -396,6 +398,17 @@ class Run:
         except OSError as error:
             self._record.event("warning", message=f"the logs' lengths are not noted: {error}")
         self._record.write()  # should the keeper be killed from here on
+
+    def _look_for_a_stranger(self) -> None:
+        if self.failure is None or self._engine is None:
+            return
+        status = self._tree.exits.get(self._engine.pid)
+        code = tree.exit_code(status) if status is not None else None
+        told, own = self._lines.told, self._plan.own_signals
+        better = stranger.behind(self.failure, told, code, own)
+        if better is not None:
+            self.failure = None
+            self._fail(better)
 
     @property
     def _clients_wait(self) -> bool:

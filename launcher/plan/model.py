@@ -333,6 +333,7 @@ class LaunchPlan:
     the first of its `phases` from its start on. `told_to_stop` are
     patterns of lines by which the engine says that it was asked to stop, with the signal's name
     without SIG as group `signal` where it names it: where we did not ask, another did.
+    `own_signals` are the names of those that the engine sends itself when a worker has died.
     `gpu_ranks` is how many GPUs of this host the engine takes where `gpus` names none; 0: it runs
     on the CPU. `memory_max` are the bytes of host memory that all processes of the engine may take
     together. `log_rules` is None in a plan that was stored before there were any: then the
@@ -372,6 +373,7 @@ class LaunchPlan:
     exit_codes: tuple[ExitCodeSource, ...] = ()
     vital: tuple[str, ...] = ()
     told_to_stop: tuple[str, ...] = ()
+    own_signals: tuple[str, ...] = ()
     progress: ProgressRule = ProgressRule()
     folders: tuple[str, ...] = ()
     sockets: tuple[SocketUse, ...] = ()

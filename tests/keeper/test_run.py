@@ -4,6 +4,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from launcher.keeper.events import read_events
 from tests.support.rig import NEVER, Rig
 from tests.support.waiting import wait_for
@@ -33,4 +35,34 @@ def test_the_end_of_a_vital_process_is_told_with_its_signal(rig: Rig) -> None:
     error = rig.wait_for_state("died")["error"]
     assert error["code"] == "worker-died"
     assert "was killed by SIGKILL" in error["message"]
+    rig.nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("says", "number", "code", "message"),
+    [
+        (True, None, "external-signal", "told to stop by SIGTERM, which ernie-deploy did not send"),
+        (False, signal.SIGQUIT, "engine-died", "killed by SIGQUIT, which ernie-deploy did not"),
+    ],
+)
+def test_a_worker_that_dies_by_a_strangers_signal_to_all_is_not_the_cause(
+    rig: Rig, says: bool, number: signal.Signals | None, code: str, message: str
+) -> None:
+    """The worker's death is the first to be learnt, and the keeper has sent nothing yet."""
+    pid, asked, said = (Path(rig.path(name)) for name in ("worker", "asked", "said"))
+    script = {
+        "before": [{"spawn": {"session": True, "pid": str(pid)}}],
+        "after": [{"wait": str(asked)}, {"print": "ASKED TO STOP BY TERM"}, {"touch": str(said)}],
+    }
+    rig.up(script=script, args={"vital": ["fake_server"]}, restart=NEVER)
+    wait_for(lambda: len(rig.stored()["processes"]) == 2, "the worker in the state")
+    with rig.paused_keeper():
+        rig.kill(int(pid.read_text()))
+        if says:
+            asked.touch()
+            wait_for(said.exists, "the engine's line about the signal")
+        if number is not None:
+            os.kill(rig.engine(), number)
+    error = rig.wait_for_state("died")["error"]
+    assert (error["code"], message in error["message"]) == (code, True), error
     rig.nothing_left()

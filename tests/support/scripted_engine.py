@@ -147,6 +147,7 @@ class Scripted(Engine):
                 temporary=tuple(arguments.get("temporary", ())),
             ),
             vital=tuple(arguments.get("vital", ())),
+            told_to_stop=(r"^ASKED TO STOP BY (?P<signal>\w+)$",),
             figures=FIGURES if has_exposition else None,
             **common_parts(profile, context, TELLING if has_exposition else LivenessPolicy()),
         )

@@ -65,6 +65,7 @@ def launch_plan(profile: Profile, context: PlanContext) -> LaunchPlan:
         exit_codes=watching.EXIT_CODES,
         vital=watching.VITAL,
         told_to_stop=watching.TOLD_TO_STOP,
+        own_signals=watching.OWN_SIGNALS,
         progress=watching.PROGRESS,
         figures=FIGURES,
         notes=_notes(profile, context),

@@ -81,6 +81,10 @@ TOLD_TO_STOP = (
 """Printed before anything of the server ends: by gunicorn (2.3 and later; the uvicorn of 2.0 to 2.2
 names no signal), and while loading by Python, at whose end the workers go first."""
 
+OWN_SIGNALS = ("SIGINT",)
+"""Its monitor of the workers sends it to its own process once one is dead
+(`api_server.py`, 2.3 to 2.6)."""
+
 VITAL = (
     r"fastdeploy/(?:engine/\.\./)?worker/\w*worker_process\.py",
     r"paddle\.distributed\.launch",
