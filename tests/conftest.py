@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import cli, engines, ports, processes
+from tests.support import cli, descriptors, engines, ports, processes
 from tests.support import home as homes
 
 with contextlib.suppress(ImportError):
@@ -69,6 +69,13 @@ def _no_children_left() -> Iterator[None]:
     left = [pid for pid in left if b"resource_tracker" not in commands[pid]]
     processes.kill(left)
     assert not left, f"children outlived the tests: { {pid: commands[pid] for pid in left} }"
+
+
+@pytest.fixture(autouse=True)
+def _no_descriptors_left() -> Iterator[None]:
+    """No test leaves descriptors open in the process that it shares with thousands of others."""
+    with descriptors.none_left_open():
+        yield
 
 
 @pytest.fixture

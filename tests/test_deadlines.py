@@ -5,13 +5,13 @@ import queue
 import socket
 import subprocess
 import sys
-from select import select
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from launcher.environments import progress as install_progress
+from launcher.files import wait_until_ready
 from launcher.host import interpreter
 from launcher.keeper import cleanup, control, guard, loop
 from launcher.keeper.state import State
@@ -138,7 +138,7 @@ def test_an_interpreter_is_not_read_past_its_deadline(monkeypatch: pytest.Monkey
     command = [sys.executable, "-c", "print('late', flush=True); input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        select([process.stdout], [], [])
+        assert wait_until_ready(process.stdout.fileno(), 60)
         StillClock(monkeypatch, interpreter)
         assert interpreter._read(process, 0.0) == (b"", False)
         process.communicate(b"\n")

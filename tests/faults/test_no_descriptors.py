@@ -3,7 +3,6 @@
 import contextlib
 import os
 import resource
-import select
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.files import wait_until_ready
 from launcher.keeper.control import folder_address
 from tests.support import ROOT, processes
 from tests.support.rig import NEVER, Rig
@@ -58,8 +58,7 @@ def test_a_running_keeper_without_descriptors(rig: Rig, more: int) -> None:
                 clients.append(connect(rig.instance()))
         before = cpu_seconds(keeper)
         # Longer than its longest tick: it looks for its engine's processes, in vain.
-        ended, _, _ = select.select([pidfd], [], [], 8)
-        assert not ended, (rig.instance() / "logs/keeper.log").read_text()
+        assert not wait_until_ready(pidfd, 8), (rig.instance() / "logs/keeper.log").read_text()
         used = cpu_seconds(keeper) - before
         assert used < 3, f"{used} s of processor in 8 s: it spins"
         assert processes.alive(engine)

@@ -71,7 +71,9 @@ def run(request: dict[str, str | list[str] | float]) -> int | None:
     descriptor = os.pidfd_open(pid)
     deadline = request["deadline"]
     assert isinstance(deadline, float)
-    ended, _, _ = select.select([descriptor], [], [], deadline)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    ended = poll.poll(deadline * 1000)
     os.close(descriptor)
     if not ended:
         os.killpg(pid, signal.SIGKILL)

@@ -8,7 +8,6 @@ import fcntl
 import os
 import pty
 import re
-import select
 import signal
 import struct
 import subprocess
@@ -19,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.files import wait_until_ready
 from tests.support import ROOT, cli
 
 _SEQUENCE = re.compile(r"\x1b\[(?P<style>[\d;]*m)|\x1b\[K|\x1b")
@@ -165,8 +165,7 @@ class Terminal:
 
     def _read(self, seconds: float) -> bool:
         """Take what is there; False at the end (EIO: no process has the terminal any more)."""
-        ready, _, _ = select.select([self._master], [], [], seconds)
-        if not ready:
+        if not wait_until_ready(self._master, seconds):
             return True
         try:
             data = os.read(self._master, 65536)
