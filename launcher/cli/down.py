@@ -35,7 +35,8 @@ def _drain(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
     "--drain",
     callback=_drain,
     metavar="DURATION",
-    help="Let running requests finish first: seconds, or with a unit (90s, 5m).",
+    help="Time for running requests to finish, instead of the profile's: seconds, or with a unit"
+    " (90s, 5m). Given again while a stop is under way, a shorter one ends it.",
 )
 @json_option
 @verb

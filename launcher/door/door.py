@@ -17,6 +17,7 @@ from launcher import files, paths, subprocesses
 from launcher.door.config import DoorSettings, Server, frame_of, render
 from launcher.door.key_maps import read_maps, restore_maps, update_running, write_maps
 from launcher.door.master import old_workers, reload
+from launcher.door.master import running_requests as requests_of
 from launcher.door.profile import door_name
 from launcher.door.runtime import Door, OnProgress
 from launcher.engines.haproxy.engine import MASTER_SOCKET, STATS_SOCKET
@@ -165,6 +166,16 @@ def wait_for_old_workers(instance: InstanceDir, seconds: float) -> bool:
             return False
         time.sleep(WORKER_POLL)
     return True
+
+
+def running_requests(instance: InstanceDir) -> int | None:
+    """Requests at work in a door that was told to end; None where it was not, or has ended.
+
+    Raises:
+        DeployError: HAProxy does not answer.
+    """
+    folder = Path(text_at(instance.plan_data(), "temporary_folder"))
+    return requests_of(folder / MASTER_SOCKET)
 
 
 def config_path(instance: InstanceDir) -> Path:

@@ -19,6 +19,10 @@ POLL = 0.02
 _MASTER = re.compile(r"^(\d+)\s+master\s+(\d+)(?:\s+\[failed: (\d+)\])?", re.MULTILINE)
 _WORKER = re.compile(r"^(\d+)\s+worker\s", re.MULTILINE)
 
+_STOPPING = re.compile(r"^Stopping: 1$", re.MULTILINE)
+_REQUEST = re.compile(r"^0x[0-9a-f]+: .*? fe=(?!GLOBAL\b|MASTER\b)", re.MULTILINE)
+"""A session of `show sess`; that of the question itself is GLOBAL's or MASTER's."""
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -82,6 +86,29 @@ def worker_command(master_socket: Path, pid: int, command: str) -> str | None:
     """
     answer = exchange(master_socket, f"@!{pid} {command}")
     return None if "Can't find the target" in answer or not answer.strip() else answer
+
+
+def running_requests(master_socket: Path) -> int | None:
+    """Requests at work in a door that was told to end, in all its workers; None where it was not.
+
+    A client's kept connection between two requests is none.
+
+    Raises:
+        DeployError: the master does not answer.
+    """
+    now = processes(master_socket)
+    if now is None:
+        return None
+    running = 0
+    # The one that took requests until now may be the first to have ended.
+    for pid in (*([] if now.worker is None else [now.worker]), *now.old):
+        facts = worker_command(master_socket, pid, "show info")
+        if facts is not None and not _STOPPING.search(facts):
+            return None
+        # A session of HTTP begins with a request's head and ends with its answer.
+        sessions = worker_command(master_socket, pid, "show sess") or ""
+        running += len(_REQUEST.findall(sessions))
+    return running
 
 
 def reload(master_socket: Path, deadline: float = RELOAD_DEADLINE) -> Reload:

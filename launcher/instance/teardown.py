@@ -183,6 +183,15 @@ def _down_with_keeper(
     return None if state is None or state.live else down_result(instance, was, state, started)
 
 
+def end_drain(instance: InstanceDir, reason: str) -> None:
+    """Of a stop that is under way: running requests get no more time. Nothing where it has ended.
+
+    `reason` becomes part of the history.
+    """
+    with contextlib.suppress(OSError), contextlib.closing(Client(instance.folder)) as client:
+        client.request("stop", reason=reason, drain=0)
+
+
 def _pidfd(pid: object) -> int | None:
     """The keeper's pidfd, taken while it is known to live: it answers on its socket."""
     with contextlib.suppress(OSError):

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from launcher.errors import ExitCode
 from launcher.keeper.cleanup import KILL_DEADLINE
@@ -61,7 +62,7 @@ def stop_tree(
     tree: Tree,
     main: int,
     policy: tuple[StopStage, ...],
-    extra: float,
+    extra: Callable[[], float],
     tell: Callable[..., None],
     claim: Callable[[], None],
     kill_cgroup: Callable[[], bool] = lambda: False,
@@ -70,15 +71,16 @@ def stop_tree(
 ) -> None:
     """Return once no process of the tree is left, or the last deadline has passed.
 
-    `main` is the pid of the engine's first process, `extra` are seconds added to every stage of
-    the policy (a longer drain). `tell` is called with an event's name and fields, `claim` before
+    `main` is the pid of the engine's first process, `extra` tells the seconds that are added to the
+    first stage of the policy: another drain than the profile's, which may become shorter while it
+    lasts. `tell` is called with an event's name and fields, `claim` before
     anything is killed and again at the end, to note what the tree leaves behind. `kill_cgroup` is
     called where SIGKILL to every known process did not end them: it is true where the kernel has
     ended all that is in the engine's own cgroup. With `hurry` no process gets longer than `HURRY`
     to end by itself.
     """
     longest = HURRY if hurry else math.inf
-    for stage in policy:
+    for order, stage in enumerate(policy):
         if main not in tree.pids:
             break
         number = signal.Signals[stage.signal]
@@ -92,7 +94,9 @@ def stop_tree(
             tree.send_session(main, signal.SIGCONT)
         else:
             tree.send(main, signal.SIGCONT)
-        loop.run_until(lambda: main not in tree.pids, min(stage.wait + extra, longest))
+        _wait_for_end(
+            loop, tree, main, partial(_wait, stage, extra if order == 0 else None), longest
+        )
     if main not in tree.pids:
         loop.run_until(lambda: not tree.processes, min(SETTLE, longest))
     claim()
@@ -107,3 +111,18 @@ def stop_tree(
         loop.run_until(lambda: not tree.processes, 1.0)
         tree.discover()
     claim()
+
+
+def _wait(stage: StopStage, extra: Callable[[], float] | None) -> float:
+    return stage.wait + (0.0 if extra is None else extra())
+
+
+def _wait_for_end(
+    loop: Loop, tree: Tree, main: int, seconds: Callable[[], float], longest: float
+) -> None:
+    """Until the first process has ended, or `seconds` have passed, which may become fewer."""
+    began = time.monotonic()
+    loop.run_until(
+        lambda: main not in tree.pids or time.monotonic() >= began + seconds(),
+        min(seconds(), longest),
+    )

@@ -281,7 +281,10 @@ class Keeper:
     def _request_stop(
         self, reason: str, code: ExitCode = ExitCode.DONE, drain: float | None = None
     ) -> float:
-        """Stop the engine unless that was requested before; returns the seconds it may take."""
+        """Stop the engine unless that was requested before; returns the seconds it may take.
+
+        Another request with a shorter `drain` ends a drain that is under way.
+        """
         if not self._stop.requested:
             self._stop.reason, self._stop.code, self._stop.drain = reason, code, drain
             self._record.event("stop", reason=reason)
@@ -289,7 +292,14 @@ class Keeper:
             self._stop.end = time.monotonic() + seconds
             # systemd's own limit (TimeoutStopSec) would cut a drain off with SIGKILL.
             self._notifier.send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+        elif drain is not None and drain < self._drain:
+            self._stop.drain = drain
+            self._record.event("stop", reason=reason, drain=drain)
         return self._stop.deadline()
+
+    @property
+    def _drain(self) -> float:
+        return self.plan.stop.drain if self._stop.drain is None else self._stop.drain
 
     def _let_go_of_up(self) -> None:
         """From ready on the instance outlives the `up` that started it."""

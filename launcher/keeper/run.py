@@ -342,14 +342,13 @@ class Run:
         # What listens already stops as a ready server does, whether or not it was proved.
         serves = was_ready or is_held(self._plan.port(self._plan.readiness.port), self._tree.pids)
         policy = self._plan.stop.ready if serves else self._plan.stop.loading
-        extra = max(0.0, (self._stop.drain or 0.0) - self._plan.stop.drain) if was_ready else 0.0
         main = self._engine.pid if self._engine else -1
         self._look_up_worker_exit()
         self._note_what_was_written()
         self._before_stop()
         stop_tree(
-            self._loop, self._tree, main, policy, extra, self._record.event, self._claim_more,
-            self._kill_cgroup, hurry=self._clients_wait,
+            self._loop, self._tree, main, policy, self._more_drain, self._record.event,
+            self._claim_more, self._kill_cgroup, hurry=self._clients_wait,
         )  # fmt: skip
         if self._follower:
             self._follower.read_all()
@@ -409,6 +408,12 @@ class Run:
         if better is not None:
             self.failure = None
             self._fail(better)
+
+    def _more_drain(self) -> float:
+        """Seconds that running requests get beyond the profile's; fewer than 0 where it is less."""
+        if self._stop.drain is None or self._state.ready_at is None:
+            return 0.0
+        return self._stop.drain - self._plan.stop.drain
 
     @property
     def _clients_wait(self) -> bool:

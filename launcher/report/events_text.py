@@ -135,6 +135,12 @@ def _liveness(event: JsonObject) -> str:
     return f"{line}: {reasons}" if line and reasons else line
 
 
+def _stop(event: JsonObject) -> str:
+    drain = number_at(event, "drain")
+    more = f" ({drain:g} s more for running requests)" if drain is not None else ""
+    return text_at(event, "reason") + more
+
+
 def _restart(event: JsonObject) -> str:
     number, delay = at(event, "number"), number_at(event, "delay")
     limit = at(event, "limit")
@@ -194,7 +200,7 @@ _TELLERS: dict[str, Callable[[JsonObject], str]] = {
     "liveness": _liveness,
     "restart": _restart,
     "rollout": lambda event: text_at(event, "message"),
-    "stop": lambda event: text_at(event, "reason"),
+    "stop": _stop,
     "incident": _incident,
     "notification": _notification,
     "warning": lambda event: text_at(event, "message"),

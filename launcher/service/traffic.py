@@ -24,6 +24,7 @@ from launcher.profile.model import Profile
 from launcher.profile.secrets import resolve
 from launcher.profile.service import ServiceSettings
 from launcher.service import dialects, replicas
+from launcher.service.closing import ended_when_idle
 from launcher.service.dialects import Gateway
 from launcher.service.failure import StepFailed
 from launcher.service.keys import Resolved, keep_keys, remove_keys, resolve_keys
@@ -240,7 +241,8 @@ class Traffic:
         `drain` are its seconds, None: those of the profile. Returns what went wrong, None where
         nothing did.
         """
-        problem = replicas.stop(self._service.door_instance, drain)
+        with ended_when_idle(self._instance):
+            problem = replicas.stop(self._service.door_instance, drain)
         if problem is None:
             problem = self._gateway.close(drain=drain)
         if problem is None:

@@ -2,13 +2,14 @@
 
 import http.client
 import json
+import signal
 import threading
 from pathlib import Path
 
 import pytest
 
 from launcher.door.config import DoorSettings, frame_of, render
-from launcher.door.master import processes, reload
+from launcher.door.master import processes, reload, running_requests
 from launcher.errors import PreconditionError
 from tests.door.conftest import MakeReplica, RunDoor
 from tests.support.waiting import wait_for
@@ -132,3 +133,26 @@ def test_a_kept_connection_is_answered_once_more_and_closed(
             assert reload(running.master).done
     assert answers == [(200, False), (200, True), (200, False)]
     wait_for(lambda: len(running.workers()) == 1, "the worker before has ended")
+
+
+def test_what_runs_is_counted_once_it_was_told_to_end_and_an_idle_connection_is_nothing(
+    replica: MakeReplica, haproxy: RunDoor
+) -> None:
+    one = replica("a")
+    running = haproxy(one.server())
+    idle, busy = running.connection(), running.connection()
+    idle.request("GET", "/v1/models")
+    idle.getresponse().read()
+    one.behaviour = "stream"
+    busy.request("POST", "/v1/chat/completions", b"{}")
+    answer = busy.getresponse()
+    assert answer.readline() == b"data: a\n"
+    assert running_requests(running.master) is None, "the next one may come at any time"
+    running.write(render(OTHER, [one.server()]))
+    assert reload(running.master).done
+    running.process.send_signal(signal.SIGUSR1)
+    wait_for(lambda: running_requests(running.master) == 1, "the request of the worker before")
+    one.release.set()
+    assert answer.read().endswith(b"data: [DONE]\n\n")
+    wait_for(lambda: running_requests(running.master) == 0, "no request, though one client stays")
+    assert running.process.poll() is None

@@ -126,7 +126,7 @@ watched.discover()
 told = []
 started = time.monotonic()
 engine_stop.stop_tree(
-    loop, watched, child.pid, (), 0.0, lambda kind, **fields: told.append(fields), lambda: None,
+    loop, watched, child.pid, (), float, lambda kind, **fields: told.append(fields), lambda: None,
     lambda: own.kill(lambda process: process.parent == os.getpid()),
 )
 said["seconds"] = time.monotonic() - started

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from launcher.keeper.events import read_events
+from tests.support.decoded import JsonDict
 from tests.support.rig import NEVER, Rig
 from tests.support.waiting import wait_for
 
@@ -66,3 +67,31 @@ def test_a_worker_that_dies_by_a_strangers_signal_to_all_is_not_the_cause(
     error = rig.wait_for_state("died")["error"]
     assert (error["code"], message in error["message"]) == (code, True), error
     rig.nothing_left()
+
+
+STAYS: JsonDict = {"sigterm": "ignore"}
+LONG: JsonDict = {"drain": 3000, "grace": 0.2}
+"""An engine that does not go by itself, and has all afternoon for it."""
+
+
+def test_a_shorter_drain_replaces_that_of_the_profile(rig: Rig) -> None:
+    rig.up(script=STAYS, stop=LONG)
+    ran = rig.run("down", "one", "--drain", "0", "--json")
+    assert ran.rc == 0, ran.output()
+    rig.nothing_left()
+
+
+def test_another_down_with_a_shorter_drain_ends_one_that_is_under_way(rig: Rig) -> None:
+    rig.up(script=STAYS, stop=LONG)
+    with rig.spawn("down", "one", "--json") as first:
+        wait_for(lambda: "signal" in kinds(rig), "the engine's SIGTERM")
+        longer = rig.spawn("down", "one", "--drain", "5000", "--json")
+        ran = rig.run("down", "one", "--drain", "0", "--json")
+        assert (ran.rc, longer.wait(600), first.wait(600)) == (0, 0, 0), ran.output()
+    stops = [event for event in read_events(rig.instance()) if event["event"] == "stop"]
+    assert [event.get("drain") for event in stops] == [None, 0]
+    rig.nothing_left()
+
+
+def kinds(rig: Rig) -> list[object]:
+    return [event["event"] for event in read_events(rig.instance())]

@@ -10,7 +10,7 @@ from tests.support.descriptors import MOST_LEFT, no_descriptor_left, none_left_o
 def test_a_test_that_leaves_descriptors_open_fails() -> None:
     left = []
     try:
-        with pytest.raises(AssertionError, match="left open: .*/dev/null"), none_left_open():
+        with pytest.raises(AssertionError, match=r"left open: .*/dev/null"), none_left_open():
             left = [os.open(os.devnull, os.O_RDONLY) for _ in range(MOST_LEFT + 1)]
     finally:
         for number in left:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import requests
 
+from launcher.keeper.events import read_events
 from tests.support import ports, processes
 from tests.support.service_rig import ServiceRig
 from tests.support.waiting import wait_for
@@ -185,3 +186,27 @@ def test_the_door_speaks_tls_with_the_certificate_of_the_profile(
     assert response.status_code == 200
     shop.down_service()
     assert not kept.exists()
+
+
+def test_a_clients_kept_connection_does_not_hold_up_a_down_but_its_request_does(
+    shop: ServiceRig,
+) -> None:
+    shop.deploy({"stream": [200, 0.02]})
+    url = f"http://127.0.0.1:{shop.port}/v1/chat/completions"
+    body = {"model": "tiny", "messages": [], "stream": True}
+    with requests.Session() as idle, requests.Session() as busy:
+        idle.get(f"http://127.0.0.1:{shop.port}/v1/models", timeout=60).raise_for_status()
+        with busy.post(url, json=body, stream=True, timeout=60) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            with shop.spawn("down", "shop", "--json") as down:
+                text = b"\n".join(lines)
+                assert down.wait(600) == 0
+    assert text.rstrip().endswith(b"data: [DONE]")
+    door = json.loads((shop.home / "services" / "shop" / "service.json").read_text())
+    assert door["door"] is None
+    events = read_events(shop.instance("shop-door"))
+    reasons = [event["reason"] for event in events if event["event"] == "stop"]
+    assert reasons == ["down", "no request runs any more"]
+    signals = [event["signal"] for event in events if event["event"] == "signal"]
+    assert signals == ["SIGUSR1", "SIGTERM"]

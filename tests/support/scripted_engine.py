@@ -138,7 +138,7 @@ class Scripted(Engine):
             ),
             stop=StopPolicy(
                 loading=(StopStage("SIGTERM", "main", profile.stop.grace),),
-                ready=(StopStage("SIGTERM", "main", profile.stop.grace),),
+                ready=(StopStage("SIGTERM", "main", profile.stop.drain + profile.stop.grace),),
                 drain=profile.stop.drain,
             ),
             leftovers=Leftovers(
