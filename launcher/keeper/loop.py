@@ -13,6 +13,7 @@ import os
 import selectors
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -66,13 +67,16 @@ class Loop:
     """See the module's docstring. Times are `time.monotonic` seconds."""
 
     def __init__(self) -> None:
-        """An empty loop."""
+        """An empty loop; its descriptors are closed with the last reference to it."""
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._handed: collections.deque[Callback] = collections.deque()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.add_reader(self._wake_read, self._drain_wake)
+        # The selector closes its own; held here, it would hold the loop by its callbacks.
+        ending = weakref.finalize(self, _close, self._wake_read, self._wake_write)
+        ending.atexit = False  # a signal may still write into the pipe
 
     @property
     def wake_descriptor(self) -> int:
@@ -184,3 +188,8 @@ class Loop:
 
 def nothing() -> None:
     """Only to wake the loop."""
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -1,5 +1,6 @@
 """The keeper's event loop."""
 
+import gc
 import math
 import os
 import threading
@@ -8,6 +9,7 @@ import time
 import pytest
 
 from launcher.keeper.loop import Loop
+from tests.support.descriptors import opened
 
 
 def test_it_waits_until_something_is_true_or_the_time_is_up() -> None:
@@ -138,3 +140,14 @@ def test_without_a_thread_the_work_is_done_here(
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert Loop().run_in_thread(lambda: 42) == 42
+
+
+def test_a_loop_that_nobody_has_any_more_leaves_no_descriptor_open() -> None:
+    gc.collect()
+    before = opened()
+    loop = Loop()
+    loop.add_reader(loop.wake_descriptor, lambda: None)
+    assert len(opened()) > len(before)
+    del loop
+    gc.collect()
+    assert opened() == before
