@@ -82,8 +82,12 @@ def main() -> None:
         threading.Thread(target=server.run, daemon=True).start()
     for step in script["after"]:
         do(step)
+    # The kernel may give a signal to any thread; `signal.pause` would only end in this one.
+    woken, wakes = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    os.set_blocking(woken, True)
+    signal.set_wakeup_fd(wakes)
     while True:
-        signal.pause()
+        os.read(woken, 64)
 
 
 def _on_sigterm(how: str) -> None:
