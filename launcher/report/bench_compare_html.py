@@ -78,8 +78,8 @@ def _name(run: BenchRun) -> str:
 def _header(data: BenchComparison) -> str:
     counts = {word: sum(one.verdict == word for one in data.figures) for word in VERDICTS}
     style = next((VERDICTS[word][0] for word, count in counts.items() if count), "none")
-    if data.problem:
-        style, verdict = "doubt", f"every verdict is refused: {data.problem}"
+    if reason := data.problem or _common_refusal(data.figures):
+        style, verdict = "doubt", f"every verdict is refused: {reason}"
     else:
         texts = (f"{word}: {count}" for word, count in counts.items() if count)
         verdict = f"B against A: {', '.join(texts) or 'nothing to compare'}"
@@ -90,6 +90,12 @@ def _header(data: BenchComparison) -> str:
         f'<div class="verdict">{escape(verdict)}</div>'
         f'<div class="dim facts">{" &middot; ".join(map(escape, facts))}</div></header>'
     )
+
+
+def _common_refusal(every: Sequence[ComparedFigure]) -> str | None:
+    """The one reason why no figure has a verdict; None where some have, or there are several."""
+    reasons = {one.reason if one.verdict == "refused" else "" for one in every}
+    return reasons.pop() or None if len(reasons) == 1 else None
 
 
 def _cards(sides: Sequence[tuple[str, BenchRun]]) -> str:
@@ -105,6 +111,7 @@ def _cards(sides: Sequence[tuple[str, BenchRun]]) -> str:
 
 def _figures(every: Sequence[ComparedFigure]) -> str:
     order = list(VERDICTS)
+    told = _common_refusal(every)
     rows = [
         (
             mark_as(*VERDICTS[one.verdict]),
@@ -113,7 +120,7 @@ def _figures(every: Sequence[ComparedFigure]) -> str:
             escape(f"{number(one.b, one.unit)} {shown_unit(one.unit)}"),
             escape(f"{_change(one)}"),
             "" if one.p_value is None else f"{one.p_value:.3g}",
-            escape(one.reason),
+            "" if told else escape(one.reason),  # the page's head has it
         )
         for one in sorted(every, key=lambda one: order.index(one.verdict))
     ]

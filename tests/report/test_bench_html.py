@@ -111,6 +111,16 @@ def test_a_comparison_that_is_refused_says_why() -> None:
     assert '<header class="doubt">' in text
 
 
+def test_a_reason_that_all_figures_share_is_told_once_and_others_stand_beside_theirs() -> None:
+    three = [compared(metric, "refused") for metric in ("ttft", "itl", "e2e")]
+    text, _ = bench_compare_html.render_noted(Result("bench compare", comparison(*three)))
+    assert Page(text).text.count("it is so") == 1
+    assert "every verdict is refused: it is so" in Page(text).text
+    mixed = comparison(*three, compared("tpot", "better"))
+    text, _ = bench_compare_html.render_noted(Result("bench compare", mixed))
+    assert Page(text).text.count("it is so") == 4
+
+
 def test_every_plot_has_words_for_who_does_not_see_it() -> None:
     drawn = figures(bench_run())
     names = [one.name for one in drawn]

@@ -32,6 +32,7 @@ from launcher.report.events_text import NO_TIME, details, event_line, moment, st
           "cause": "memory-killed", "message": "by the kernel"},
          "number 1 of 5 in 4.12 s: memory-killed: by the kernel"),
         ({"event": "stop", "reason": "SIGTERM"}, "SIGTERM"),
+        ({"event": "stop", "reason": "down", "drain": 0.0}, "down (0 s more for running requests)"),
         ({"event": "signal", "signal": "SIGTERM", "pid": 7, "target": "main"},
          "SIGTERM to the engine (7)"),
         ({"event": "signal", "signal": "SIGINT", "pid": 7, "target": "group"},
