@@ -22,6 +22,7 @@ from launcher.bench.statistics import holm, separate_change
 from launcher.codec import DecodeError
 from launcher.errors import UsageError
 from launcher.json_values import JsonObject, number_at, object_at
+from launcher.numbers import short
 
 ALPHA = 0.05
 TOLERANCE = 0.05
@@ -258,7 +259,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _value(value: float, unit: str) -> str:
-    return f"{value:.2%}" if unit == "ratio" else f"{value:.4g} {unit}"
+    return f"{value:.2%}" if unit == "ratio" else f"{short(value)} {unit}"
 
 
 def _short(text: str) -> str:

@@ -46,6 +46,7 @@ from launcher.bench.search import Space
 from launcher.codec import DecodeError, decode, encode
 from launcher.errors import DeployError, ExitCode, PreconditionError, Problem
 from launcher.json_values import JsonValue
+from launcher.numbers import short
 from launcher.profile.model import Profile
 from launcher.result import Result
 from launcher.smoke.target import TargetFacts
@@ -118,7 +119,7 @@ def tune(starter: Starter, order: Order, on_step: OnStep) -> Result[Tuning]:
         subject = measured or subject
         trials.append(trial)
         _write(folder, _Record(RECORD_SCHEMA, digest, tuple(trials)))
-        outcome = trial.problem or f"{order.objective} {trial.score:.4g}"
+        outcome = trial.problem or f"{order.objective} {short(trial.score)}"
         on_step(f"trial {trial.number}: {outcome}")
         if trial.number == 0 and trial.score is None:
             raise PreconditionError(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from launcher.bench.result import BenchRun, Estimate, Gate, Level
 from launcher.json_values import JsonValue
+from launcher.numbers import short
 from launcher.report.bench_units import (
     interval,
     metric_of,
@@ -227,7 +228,9 @@ def measured(run: BenchRun, title: str = "What was measured") -> str:
     load = f"{_loads(machine.load_before)} before, {_loads(machine.load_after)} after"
     busiest = "" if generator.busiest is None else f"{generator.busiest:.0%} of a core"
     late = (
-        "" if generator.late_p99 is None else f", timer late by {generator.late_p99 * 1e3:.3g} ms"
+        ""
+        if generator.late_p99 is None
+        else f", timer late by {short(generator.late_p99 * 1e3, 3)} ms"
     )
     rows += [
         ("host", f"{machine.name}, {machine.system}"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from launcher.bench.result import BenchRun, ComparedFigure, Distribution, Estimate, Level
+from launcher.numbers import short
 
 LATENCIES = ("ttft", "ttfa", "itl", "tpot", "e2e")
 HEADINGS = ("level", "answers", "failed", "tokens/s", "requests/s", "good", *LATENCIES)
@@ -36,8 +37,8 @@ def compared(one: ComparedFigure) -> tuple[str, ...]:
     return (
         one.level,
         one.metric,
-        f"{one.a * factor:.4g} {unit}",
-        f"{one.b * factor:.4g} {unit}",
+        f"{short(one.a * factor)} {unit}",
+        f"{short(one.b * factor)} {unit}",
         f"{one.change.value:+.1%}",
     )
 
@@ -45,14 +46,14 @@ def compared(one: ComparedFigure) -> tuple[str, ...]:
 def with_noise(one: Estimate) -> str:
     """`64.2 ±3.1`: half of the 95 % interval behind the value."""
     if one.low is None or one.high is None:
-        return f"{one.value:.4g}"
-    return f"{one.value:.4g} ±{(one.high - one.low) / 2:.2g}"
+        return short(one.value)
+    return f"{short(one.value)} ±{short((one.high - one.low) / 2, 2)}"
 
 
 def _percentiles(one: Distribution | None) -> str:
     if one is None:
         return ""
-    return " / ".join(f"{value.value * 1000:.4g}" for value in (one.p50, one.p90, one.p99))
+    return " / ".join(short(value.value * 1000) for value in (one.p50, one.p90, one.p99))
 
 
 def figures(run: BenchRun) -> Iterator[tuple[str, str, str, Estimate, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from launcher.bench.result import BenchComparison, BenchRun, Gate, Level, Tuning
+from launcher.numbers import short
 from launcher.report.bench_rows import HEADINGS, compared, rows
 from launcher.result import Result
 
@@ -71,7 +72,7 @@ def _while_it_ran(run: BenchRun) -> list[str]:
     ):  # fmt: skip
         values = [value for one in run.timeline if (value := getattr(one, name)) is not None]
         if values:
-            parts.append(f"{title} {max(values) * scale:.3g}{unit}")
+            parts.append(f"{title} {short(max(values) * scale, 3)}{unit}")
     lines = [f"at most: {', '.join(parts)}"] if parts else []
     if run.machine.is_local:
         lines.append("the load generator ran on the server's machine and took some of it")
@@ -120,7 +121,7 @@ def tuning(result: Result[Tuning]) -> str:
     every = [("trial", "settings", "score", "")]
     for one in data.trials:
         settings = " ".join(f"{key}={value}" for key, value in one.settings.items())
-        score = "" if one.score is None else f"{one.score:.4g}"
+        score = "" if one.score is None else short(one.score)
         every.append((str(one.number), settings or "the profile's own", score, one.problem or ""))
     lines = [f"{data.target.name}: {data.objective}", *table(every), f"search: {data.search}"]
     lines += [f"tried: {key} {', '.join(map(str, one))}" for key, one in data.bounds.items()]

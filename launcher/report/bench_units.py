@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from launcher.bench.result import BenchRun, Distribution, Estimate, Metric
+from launcher.numbers import short
 
 MILLISECONDS = 1000.0
 NONE = "-"
@@ -46,8 +47,7 @@ def number(value: float | None, unit: str = "") -> str:
     """Three significant digits, and no fewer than the whole part has: `1234`, `12.3`, `0.0123`."""
     if value is None:
         return NONE
-    value = scaled(value, unit)
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return short(scaled(value, unit), 3)
 
 
 def interval(one: Estimate | None, unit: str = "") -> str:

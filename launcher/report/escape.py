@@ -65,7 +65,7 @@ def markdown(text: str) -> str:
     # A list marker or an underline at the start of a list item or a paragraph.
     if safe[:1] in "+-=":
         safe = f"\\{safe}" if safe else safe
-    safe = re.sub(r"^(\d+)([.)])", r"\1\\\2", safe)
+    safe = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", safe)
     # An invisible space: `@name` in a comment of a pull request would notify that person.
     return _MENTION.sub("@\u200b", safe)
 

@@ -18,6 +18,7 @@ from launcher.json_values import (
     text_at,
     texts_at,
 )
+from launcher.numbers import short
 from launcher.report import terminal
 from launcher.report.paint import STATES
 from launcher.report.terminal import one_line
@@ -146,7 +147,7 @@ def _restart(event: JsonObject) -> str:
     limit = at(event, "limit")
     line = f"number {number}" if number is not None else ""
     line += f" of {limit}" if limit is not None else ""
-    line += f" in {delay:.3g} s" if delay is not None else ""
+    line += f" in {short(delay, 3)} s" if delay is not None else ""
     cause, message = text_at(event, "cause"), text_at(event, "message")
     return ": ".join(filter(None, (line, cause, message)))
 
