@@ -18,7 +18,7 @@ from tests.support.load import Load, Tally
 from tests.support.service_rig import ServiceRig
 from tests.support.waiting import wait_for
 
-FEW = 5
+FEW = 2
 MANY = 20
 TIMES = [FEW, pytest.param(MANY, marks=pytest.mark.soak)]
 
