@@ -119,7 +119,8 @@ def tune(starter: Starter, order: Order, on_step: OnStep) -> Result[Tuning]:
         subject = measured or subject
         trials.append(trial)
         _write(folder, _Record(RECORD_SCHEMA, digest, tuple(trials)))
-        outcome = trial.problem or f"{order.objective} {short(trial.score)}"
+        score = "no figure" if trial.score is None else short(trial.score)
+        outcome = trial.problem or f"{order.objective} {score}"
         on_step(f"trial {trial.number}: {outcome}")
         if trial.number == 0 and trial.score is None:
             raise PreconditionError(

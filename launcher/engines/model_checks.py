@@ -26,11 +26,13 @@ _GGUF = re.compile(r"(^|[-_./:])gguf($|[-_./:])", re.IGNORECASE)
 
 def config_of(profile: Profile) -> JsonObject:
     """The `config.json` of a local model; empty where there is none that can be read."""
-    if not profile.model_is_path:
-        return {}
-    path = Path(profile.model) / "config.json"
+    return config_in(Path(profile.model)) if profile.model_is_path else {}
+
+
+def config_in(folder: Path) -> JsonObject:
+    """The `config.json` of the model in `folder`; empty where there is none that can be read."""
     try:
-        config = json.loads(files.read_input(path, CONFIG_BYTES, CONFIG_DEADLINE))
+        config = json.loads(files.read_input(folder / "config.json", CONFIG_BYTES, CONFIG_DEADLINE))
     except (OSError, ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}
