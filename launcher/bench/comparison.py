@@ -91,7 +91,7 @@ def _judged(row: ComparedFigure, p: float | None, problem: str | None) -> Compar
     if p is None:
         reason = f"a test needs {LEAST_PASSES} passes (`--repetitions`)"
         return replace(row, verdict="refused", reason=reason)
-    text = f"B is {_change(row.change)}, p {p:.3g}"
+    text = f"B is {change_text(row.change)}, p {p:.3g}"
     if p > ALPHA:
         return replace(row, p_value=p, reason=f"{text}: the noise explains it")
     is_up = row.change.value > 0
@@ -99,7 +99,8 @@ def _judged(row: ComparedFigure, p: float | None, problem: str | None) -> Compar
     return replace(row, p_value=p, verdict="better" if is_better else "worse", reason=text)
 
 
-def _change(change: Estimate) -> str:
+def change_text(change: Estimate) -> str:
+    """`+43.8% (+35.1% to +53.1%)`, with its interval where there is one."""
     text = f"{change.value:+.1%}"
     if change.low is not None and change.high is not None:
         text += f" ({change.low:+.1%} to {change.high:+.1%})"

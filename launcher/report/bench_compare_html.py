@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from launcher.bench.comparison import change_text
 from launcher.bench.result import BenchComparison, BenchRun, ComparedFigure
 from launcher.errors import Problem
 from launcher.report import bench_parts as parts
 from launcher.report.bench_figures import DISTRIBUTIONS, LATENCIES, curves, throughput, timelines
-from launcher.report.bench_units import interval, number, shown_unit
+from launcher.report.bench_units import number, shown_unit
 from launcher.report.escape import html as escape
 from launcher.report.page import data_table, mark_as, page
 from launcher.report.plots.figure import Figure
@@ -110,26 +111,25 @@ def _cards(sides: Sequence[tuple[str, BenchRun]]) -> str:
 
 
 def _figures(every: Sequence[ComparedFigure]) -> str:
+    """What matters comes first: a narrow screen shows no more without being moved."""
     order = list(VERDICTS)
+    # A reason of another verdict says again what change and p say; one of all is the page's head.
     told = _common_refusal(every)
+    why = not told and any(one.verdict == "refused" for one in every)
     rows = [
         (
             mark_as(*VERDICTS[one.verdict]),
             f"<b>{escape(one.metric)}</b> {escape(one.level)}",
+            escape(change_text(one.change)),
             escape(f"{number(one.a, one.unit)} {shown_unit(one.unit)}"),
             escape(f"{number(one.b, one.unit)} {shown_unit(one.unit)}"),
-            escape(f"{_change(one)}"),
             "" if one.p_value is None else f"{one.p_value:.3g}",
-            "" if told else escape(one.reason),  # the page's head has it
+            *([escape(one.reason if one.verdict == "refused" else "")] if why else []),
         )
         for one in sorted(every, key=lambda one: order.index(one.verdict))
     ]
-    heads = ("verdict", "figure", "A", "B", "change", "p", "why")
+    heads = ("verdict", "figure", "change", "A", "B", "p", *(["why"] if why else []))
     return parts.section("figures", "What differs", data_table(heads, rows), len(rows))
-
-
-def _change(one: ComparedFigure) -> str:
-    return f"{interval(one.change, 'ratio')} %"
 
 
 def _side(letter: str, run: BenchRun) -> str:
