@@ -13,10 +13,11 @@ from launcher.codec import DecodeError
 from launcher.errors import DeployError
 from launcher.host import gpus, processes
 from launcher.instance.store import InstanceDir, keeper_of
-from launcher.json_values import JsonObject, texts_at
+from launcher.json_values import JsonObject
 from launcher.liveness.policy import Counters
 from launcher.observe.figures import Reading, Source, ask_figures, reading, source_of
 from launcher.plan.figures import Figures
+from launcher.preparation.gpus import cards as cards_of
 from launcher.probe.request import ask
 
 TIMEOUT = 2.0
@@ -111,8 +112,15 @@ def server_of(instances: Sequence[InstanceDir]) -> Server:
         with contextlib.suppress(ValueError):
             if ask_source(plan):
                 plans.append(plan)
-        cards += [card for card in texts_at(plan, "gpus") if card not in cards]
+        cards += [card for card in _cards(instance) if card not in cards]
     return Server(tuple(instances), tuple(plans), cards=tuple(cards))
+
+
+def _cards(instance: InstanceDir) -> tuple[str, ...]:
+    """The GPUs of an instance: most profiles name none, and its keeper knows what it may see."""
+    keeper = keeper_of(instance)
+    names = ("CUDA_VISIBLE_DEVICES",)
+    return cards_of(instance.plan(), processes.environment(keeper, names) if keeper else {})
 
 
 def ask_source(plan: JsonObject) -> bool:

@@ -21,17 +21,24 @@ def test_what_does_not_fit_the_card_is_not_started_and_the_better_of_the_rest_is
     folder = Path(engines.require("bench")).parents[1]
     (home / "engines").mkdir(exist_ok=True)
     (home / "engines" / folder.name).symlink_to(folder)
-    server = fastdeploy(**{"max-num-seqs": 1, "gpu-memory-utilization": 0.9})
+    server = fastdeploy(
+        **{
+            "max-num-seqs": 1,
+            "engine-args": {"gpu-memory-utilization": 0.9, "max-num-batched-tokens": 2048},
+        }
+    )
     overlay = tmp_path / "tuned.yaml"
     ran = server.run(
         "bench", "tune", str(server.profile), "--concurrency", "4", "--requests", "16",
         "--repetitions", "1", "--try", "max-num-seqs=1,4",
-        "--try", "gpu-memory-utilization=0.01,0.9", "--write", str(overlay), "--json",
+        "--try", "engine-args.gpu-memory-utilization=0.01,0.9", "--write", str(overlay), "--json",
         env=one_card(tmp_path),
     )  # fmt: skip
     assert ran.rc == 0, ran.output()
     trials: list[JsonDict] = ran.json["data"]["trials"]
-    refused = [one for one in trials if one["settings"].get("gpu-memory-utilization") == 0.01]
+    refused = [
+        one for one in trials if one["settings"].get("engine-args.gpu-memory-utilization") == 0.01
+    ]
     assert [one["score"] for one in refused] == [None, None]
-    assert all("memory" in one["problem"] for one in refused), refused
+    assert all("does not fit on NVIDIA A10" in one["problem"] for one in refused), refused
     assert yaml.safe_load(overlay.read_text())["max-num-seqs"] == 4

@@ -12,6 +12,7 @@ SHARED = (
     "json_values",
     "lifecycle",
     "nearest",
+    "numbers",
     "redact",
     "plain",
     "paths",
