@@ -326,7 +326,11 @@ class BenchComparison:
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting that `bench tune` tried. `score` is the objective's figure, None if it failed."""
+    """One setting that `bench tune` tried.
+
+    `score` is the objective's figure, negative where less is better, None if it failed. `note`
+    tells where it was not the search that chose the setting.
+    """
 
     number: int
     settings: Mapping[str, JsonValue]
@@ -334,6 +338,7 @@ class Trial:
     problem: str | None
     run: str | None
     seconds: float
+    note: str | None = None
 
 
 @dataclass(frozen=True)

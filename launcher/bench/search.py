@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.bench.result import Trial
@@ -17,9 +18,19 @@ from launcher.json_values import JsonValue
 Space = Mapping[str, tuple[JsonValue, ...]]
 """Key of the profile (`engine-args.continuous-batching`) to the values that may be tried."""
 ASK_SECONDS = 120.0
+LONGEST_REASON = 200
+"""Characters of why there was no answer."""
 SCRIPT = Path(__file__).with_name("ask_optuna.py")
 EVERY = "every setting in turn"
 OPTUNA = "optuna's TPE in the load generator's environment, which its own search uses, too"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The setting to try next; `note` where it was not chosen as the search would have it."""
+
+    settings: Mapping[str, JsonValue]
+    note: str | None = None
 
 
 def size_of(space: Space) -> int:
@@ -32,7 +43,7 @@ def size_of(space: Space) -> int:
 
 def next_settings(
     space: Space, done: Sequence[Trial], most: int, python: str, seed: int
-) -> Mapping[str, JsonValue] | None:
+) -> Choice | None:
     """A setting that was not tried; None where `most` were, or there is no other.
 
     `done` begins with the profile's own setting, which is not of the space. `python` is the
@@ -49,18 +60,28 @@ def next_settings(
     if not left:
         return None
     if size_of(space) <= most:
-        return left[0]
-    asked = _ask(space, done[1:], python, seed)
-    if asked in left:
-        return asked
+        return Choice(left[0])
+    drawn = random.Random(seed + len(tried)).choice(left)  # noqa: S311  (no secret)
+    try:
+        asked = _ask(space, done[1:], python, seed)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, subprocess.SubprocessError) as e:
+        return Choice(drawn, f"drawn at random: the search gave no answer ({_reason(e)})")
     # It asks for what it knows already where it is sure; what is left is worth more.
-    return random.Random(seed + len(tried)).choice(left)  # noqa: S311  (no secret)
+    return Choice(asked if asked in left else drawn)
 
 
-def _ask(
-    space: Space, done: Sequence[Trial], python: str, seed: int
-) -> Mapping[str, JsonValue] | None:
-    """What optuna suggests; None where it gives no answer."""
+def _reason(error: Exception) -> str:
+    """The last line of what it printed, where it printed something."""
+    said = str(getattr(error, "stderr", None) or "").strip().splitlines()
+    return said[-1][:LONGEST_REASON] if said else str(error)[:LONGEST_REASON]
+
+
+def _ask(space: Space, done: Sequence[Trial], python: str, seed: int) -> Mapping[str, JsonValue]:
+    """What optuna suggests.
+
+    Raises:
+        OSError, ValueError, KeyError, IndexError, TypeError, SubprocessError: it gives no answer.
+    """
     question = {
         "space": {key: encode(values) for key, values in space.items()},
         "trials": [
@@ -72,12 +93,9 @@ def _ask(
         ],
         "seed": seed,
     }
-    try:
-        answer = subprocess.run(
-            [python, "-I", str(SCRIPT)], input=json.dumps(question), capture_output=True, text=True,
-            timeout=ASK_SECONDS, env=clean_environment(), check=True,
-        )  # fmt: skip
-        indexes = json.loads(answer.stdout)
-        return {key: space[key][indexes[key]] for key in space}
-    except (OSError, ValueError, KeyError, IndexError, subprocess.SubprocessError):
-        return None
+    answer = subprocess.run(
+        [python, "-I", str(SCRIPT)], input=json.dumps(question), capture_output=True, text=True,
+        timeout=ASK_SECONDS, env=clean_environment(), check=True,
+    )  # fmt: skip
+    indexes = json.loads(answer.stdout)
+    return {key: space[key][indexes[key]] for key in space}

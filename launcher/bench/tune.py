@@ -109,17 +109,18 @@ def tune(starter: Starter, order: Order, on_step: OnStep) -> Result[Tuning]:
     python = str(Path(program.path).with_name("python"))
     subject: Subject | None = None
     while True:
-        settings: Mapping[str, JsonValue] | None = {}
+        choice: search.Choice | None = search.Choice({})
         if trials:
-            settings = search.next_settings(order.space, trials, order.trials, python, 1)
-        if settings is None:
+            choice = search.next_settings(order.space, trials, order.trials, python, 1)
+        if choice is None:
             break
-        on_step(f"trial {len(trials)} of {_most(order)}: {_text(settings)}")
-        trial, measured = _try(starter, order, settings, len(trials), folder, on_step)
+        note = f" ({choice.note})" if choice.note else ""
+        on_step(f"trial {len(trials)} of {_most(order)}: {_text(choice.settings)}{note}")
+        trial, measured = _try(starter, order, choice, len(trials), folder, on_step)
         subject = measured or subject
         trials.append(trial)
         _write(folder, _Record(RECORD_SCHEMA, digest, tuple(trials)))
-        score = "no figure" if trial.score is None else short(trial.score)
+        score = "no figure" if trial.score is None else short(abs(trial.score))
         outcome = trial.problem or f"{order.objective} {score}"
         on_step(f"trial {trial.number}: {outcome}")
         if trial.number == 0 and trial.score is None:
@@ -149,12 +150,19 @@ def tune(starter: Starter, order: Order, on_step: OnStep) -> Result[Tuning]:
         overlay,
         proof,
         conclusion,
-        search.EVERY if every else search.OPTUNA,
+        search.EVERY if every else _search_text(trials),
         str(folder),
     )
     code = ExitCode.DONE if overlay else ExitCode.NEGATIVE
     errors = () if overlay else (Problem("tune-nothing-better", conclusion, own.path),)
     return Result("bench tune", made, own.name, code, errors)
+
+
+def _search_text(trials: list[Trial]) -> str:
+    drawn = sum(one.note is not None for one in trials)
+    return (
+        f"{search.OPTUNA}; {drawn} drawn at random, without its answer" if drawn else search.OPTUNA
+    )
 
 
 def _most(order: Order) -> int:
@@ -164,7 +172,7 @@ def _most(order: Order) -> int:
 def _try(
     starter: Starter,
     order: Order,
-    settings: Mapping[str, JsonValue],
+    choice: search.Choice,
     number: int,
     folder: Path,
     on_step: OnStep,
@@ -174,7 +182,7 @@ def _try(
     score, problem, kept = None, None, None
     subject: Subject | None = None
     try:
-        profile = starter.load(settings)
+        profile = starter.load(choice.settings)
         problem = starter.fits(profile)
         if problem is None:
             try:
@@ -192,7 +200,8 @@ def _try(
     except DeployError as error:
         problem = error.problems[0].text()
     seconds = round(time.monotonic() - begin, 1)
-    return Trial(number, dict(settings), score, problem, kept, seconds), subject
+    settings = dict(choice.settings)
+    return Trial(number, settings, score, problem, kept, seconds, choice.note), subject
 
 
 def _score(made: BenchRun, profile: Profile, objective: str) -> tuple[float | None, str | None]:

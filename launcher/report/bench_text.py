@@ -121,7 +121,7 @@ def tuning(result: Result[Tuning]) -> str:
     every = [("trial", "settings", "score", "")]
     for one in data.trials:
         settings = " ".join(f"{key}={value}" for key, value in one.settings.items())
-        score = "" if one.score is None else short(one.score)
+        score = "" if one.score is None else short(abs(one.score))
         every.append((str(one.number), settings or "the profile's own", score, one.problem or ""))
     lines = [f"{data.target.name}: {data.objective}", *table(every), f"search: {data.search}"]
     lines += [f"tried: {key} {', '.join(map(str, one))}" for key, one in data.bounds.items()]

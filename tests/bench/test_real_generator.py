@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from launcher.bench.result import BenchRun, decode_run
+from launcher.bench.result import BenchRun, Trial, decode_run
+from launcher.bench.search import next_settings
 from tests.support import engines
 from tests.support.cli import RunCli
 from tests.support.known_server import serving
@@ -107,3 +108,22 @@ def test_the_tiny_ernie_passes_a_gate_and_misses_one(run_cli: RunCli, tmp_path: 
     assert run.profile["model"]
     assert any(sample.server_memory for sample in run.timeline)
     assert "transformers" in run.versions
+
+
+def test_its_search_finds_the_better_half_of_a_large_space() -> None:
+    """A hill with its top at 300 of 400 values, and a setting that does not start."""
+    space = {"max-num-seqs": tuple(range(400)), "engine-args.x": ("a", "b", "c")}
+    done = [Trial(0, {}, 0.0, None, None, 1.0)]
+    python = engines.require("bench")
+    while (choice := next_settings(space, done, 24, python, 1)) is not None:
+        assert choice.note is None, "it was asked and answered"
+        height = 400.0 - abs(300 - int(str(choice.settings["max-num-seqs"])))
+        fails = choice.settings["engine-args.x"] == "c"
+        score, problem = (None, "it does not start") if fails else (height, None)
+        done.append(Trial(len(done), choice.settings, score, problem, None, 1.0))
+    tried = [one for one in done[1:] if one.score is not None]
+    assert max(one.score or 0 for one in tried) > 350
+    late = [int(str(one.settings["max-num-seqs"])) for one in done[13:]]
+    assert sum(abs(300 - value) < 100 for value in late) >= len(late) / 2, late
+    failed = sum(one.score is None for one in done[13:])
+    assert failed < len(late) / 2, "it comes back to what does not start"

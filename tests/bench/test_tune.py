@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from launcher.bench import tune as tuning
 from launcher.bench.result import Trial
 from launcher.bench.run import Subject
 from launcher.bench.scenario import Scenario, read_scenario, with_load
-from launcher.bench.search import next_settings
+from launcher.bench.search import Choice, Space, next_settings
 from launcher.bench.tune import Order, Starter, tune
 from launcher.errors import ExitCode, PreconditionError
 from launcher.json_values import JsonValue
@@ -128,7 +129,7 @@ def test_an_interrupted_search_goes_on_where_it_was(
     calls = []
 
     def interrupted(*args: Any) -> Any:
-        calls.append(args[2])
+        calls.append(args[2].settings)
         if len(calls) == 3:
             raise KeyboardInterrupt
         return real(*args)
@@ -165,21 +166,50 @@ def trial(number: int, **settings: JsonValue) -> Trial:
     return Trial(number, settings, 1.0, None, None, 1.0)
 
 
+def searched(space: Space, most: int, python: str) -> list[Choice]:
+    """What is tried of `space` until there is nothing more to try."""
+    done, choices = [trial(0)], []
+    while (choice := next_settings(space, done, most, python, 1)) is not None:
+        choices.append(choice)
+        done.append(trial(len(done), **choice.settings))
+    return choices
+
+
 def test_a_small_space_is_tried_in_turn_and_then_done() -> None:
-    space = {"a": (1, 2), "b": (True, False)}
-    done = [trial(0)]
-    tried = []
-    while (settings := next_settings(space, done, 9, "/nonexistent", 1)) is not None:
-        tried.append(settings)
-        done.append(trial(len(done), **settings))
-    assert len(tried) == 4
-    assert json.dumps(tried[0]) == '{"a": 1, "b": true}'
+    choices = searched({"a": (1, 2), "b": (True, False)}, 9, "/nonexistent")
+    assert len({json.dumps(one.settings) for one in choices}) == 4
+    assert json.dumps(choices[0].settings) == '{"a": 1, "b": true}'
+    assert not any(one.note for one in choices), "there is nothing to search"
 
 
-def test_a_large_space_without_the_search_library_is_drawn_at_random_without_repeats() -> None:
-    space = {"a": tuple(range(50))}
-    done = [trial(0)]
-    while (settings := next_settings(space, done, 10, "/nonexistent", 1)) is not None:
-        done.append(trial(len(done), **settings))
-    assert len(done) == 11
-    assert len({one.settings["a"] for one in done[1:]}) == 10
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("raise SystemExit('no such library')", "no such library"),
+        ("print('{')", "Expecting property name"),
+        ("print('{\"b\": 1}')", "'a'"),
+        ("print('{\"a\": 99}')", "out of range"),
+        ('print(\'{"a": "x"}\')', "indices must be integers"),
+    ],
+)
+def test_a_search_without_answers_is_drawn_at_random_without_repeats_and_says_so(
+    tmp_path: Path, program: str, reason: str
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!{sys.executable}\n{program}\n")
+    python.chmod(0o755)
+    choices = searched({"a": tuple(range(50))}, 10, str(python))
+    assert len({one.settings["a"] for one in choices}) == len(choices) == 10
+    assert all(one.note and reason in one.note for one in choices), choices[0].note
+
+
+def test_trials_that_were_drawn_at_random_are_told_with_the_search(
+    home: Path, tmp_path: Path, url: str
+) -> None:
+    values = tuple(range(1, 9))
+    stub_generator.install(home, USUAL)
+    result = tune(Rig(url).starter(), order(tmp_path, *values, trials=3), quiet)
+    notes = [one.note for one in result.payload.trials]
+    assert notes[0] is None
+    assert all(note and "drawn at random" in note for note in notes[1:]), notes
+    assert result.payload.search.endswith("; 3 drawn at random, without its answer")
