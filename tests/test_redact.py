@@ -99,10 +99,10 @@ def test_a_long_log_without_secrets_is_read_quickly() -> None:
 )
 def test_what_clients_asked_and_got_is_left_out_of_what_is_shown(record: str) -> None:
     text = f"INFO     2026-11-27 20:31:27,526 32657 {record}\nthe next line"
-    shown = Redactor().text(text)
-    assert "my diagnosis" not in shown
-    assert shown.startswith(text[:60])
-    assert shown.endswith("\nthe next line")
+    redacted = Redactor().text(text)
+    assert "my diagnosis" not in redacted
+    assert redacted.startswith(text[:60])
+    assert redacted.endswith("\nthe next line")
 
 
 @pytest.mark.parametrize(

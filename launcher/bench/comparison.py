@@ -60,10 +60,10 @@ def judge(a: BenchRun, b: BenchRun, started: str, seconds: float) -> BenchCompar
     rows: list[ComparedFigure] = []
     p_values: list[float | None] = []
     for level in a.levels:
-        other = levels.get(level.key)
-        for name in FIGURES if other is not None else ():
-            assert other is not None  # noqa: S101
-            row = _figure(level, other, name)
+        partner = levels.get(level.key)
+        for name in FIGURES if partner is not None else ():
+            assert partner is not None  # noqa: S101
+            row = _figure(level, partner, name)
             if row is not None:
                 rows.append(row)
                 p_values.append(row.p_value)

@@ -121,8 +121,8 @@ class Watch:
                 self._busiest = max(self._busiest, (used - before) / (now - first))
 
 
-def judge_generator(seen: Generator, levels: Sequence[Level]) -> Generator:
-    """`seen` with the reason why no verdict can be based on the run; None where one can."""
+def judge_generator(usage: Generator, levels: Sequence[Level]) -> Generator:
+    """`usage` with the reason why no verdict can be based on the run; None where one can."""
     shortest = [
         one.p50.value
         for level in levels
@@ -131,18 +131,18 @@ def judge_generator(seen: Generator, levels: Sequence[Level]) -> Generator:
     ]
     limit = max(LATE_LEAST, LATE_SHARE * min(shortest, default=0.0))
     problem = None
-    if seen.late_p99 is not None and seen.late_p99 > limit:
+    if usage.late_p99 is not None and usage.late_p99 > limit:
         problem = (
-            f"the machine of the load generator was too busy: a timer on it was {seen.late_p99:.4f}"
-            f" s late (99th percentile; at most {limit:.4f} s may be believed: {LATE_SHARE:.0%} of"
-            " the shortest median latency)"
+            "the machine of the load generator was too busy: a timer on it was"
+            f" {usage.late_p99:.4f} s late (99th percentile; at most {limit:.4f} s may be believed:"
+            f" {LATE_SHARE:.0%} of the shortest median latency)"
         )
-    elif seen.busiest is not None and seen.busiest > BUSIEST:
+    elif usage.busiest is not None and usage.busiest > BUSIEST:
         problem = (
-            f"the load generator was at its limit: one of its processes used {seen.busiest:.0%} of"
+            f"the load generator was at its limit: one of its processes used {usage.busiest:.0%} of"
             f" a core (at most {BUSIEST:.0%} may be believed)"
         )
-    return replace(seen, problem=problem)
+    return replace(usage, problem=problem)
 
 
 def describe_machine(before: tuple[float, ...], *, is_local: bool) -> Machine:

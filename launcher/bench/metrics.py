@@ -81,10 +81,10 @@ def values_of(records: Sequence[Record]) -> dict[str, list[float]]:
         "input_tokens": lambda one: one.input_tokens,
         "output_tokens": lambda one: one.output_tokens,
     }
-    good = [one for one in records if one.is_success]
+    successes = [one for one in records if one.is_success]
     for name, read in readers.items():
-        values[name] = [value for one in good if (value := read(one)) is not None]
-    values["itl"] = [gap for one in good for gap in one.gaps]
+        values[name] = [value for one in successes if (value := read(one)) is not None]
+    values["itl"] = [gap for one in successes for gap in one.gaps]
     return values
 
 
@@ -108,22 +108,24 @@ def figures_of(records: Sequence[Record], limits: RequestLimits) -> dict[str, fl
             figures[f"{name}.mean"] = sum(values) / len(values)
             for label, share in _PERCENTILES:
                 figures[f"{name}.{label}"] = quantile(ordered, share)
-    good = [one for one in records if one.is_success]
+    successes = [one for one in records if one.is_success]
     failed = sum(one.error is not None for one in records)
-    if good or failed:
-        figures["error_rate"] = failed / (len(good) + failed)
-    if good:
-        seconds = max(max(one.chunks) for one in good) - min(one.begin for one in records)
+    if successes or failed:
+        figures["error_rate"] = failed / (len(successes) + failed)
+    if successes:
+        seconds = max(max(one.chunks) for one in successes) - min(one.begin for one in records)
         if seconds > 0:
-            out = sum(one.output_tokens or 0 for one in good)
-            figures["requests_rate"] = len(good) / seconds
+            out = sum(one.output_tokens or 0 for one in successes)
+            figures["requests_rate"] = len(successes) / seconds
             figures["tokens_rate"] = out / seconds
-            figures["total_rate"] = (out + sum(one.input_tokens or 0 for one in good)) / seconds
-    if limits and (good or failed):
-        within = sum(is_good(one, limits) for one in good)
-        figures["goodput_share"] = within / (len(good) + failed)
+            figures["total_rate"] = (
+                out + sum(one.input_tokens or 0 for one in successes)
+            ) / seconds
+    if limits and (successes or failed):
+        within = sum(is_good(one, limits) for one in successes)
+        figures["goodput_share"] = within / (len(successes) + failed)
         if "requests_rate" in figures:
-            figures["goodput"] = figures["requests_rate"] * within / len(good)
+            figures["goodput"] = figures["requests_rate"] * within / len(successes)
     return figures
 
 
@@ -143,10 +145,10 @@ def make_level(
         repetitions.append(Repetition(round(begin, 3), round(end, 3), figures_of(measured, limits)))
     every = [record for one in passes for record in one.records]
     measured = [record for record in every if not record.is_warm_up]
-    good = [record for record in measured if record.is_success]
+    successes = [record for record in measured if record.is_success]
     failures = Counter(record.error for record in measured if record.error is not None)
     failed = failures.total()
-    within = sum(is_good(record, limits) for record in good)
+    within = sum(is_good(record, limits) for record in successes)
 
     def rate(name: str) -> Estimate:
         values = [one.figures[name] for one in repetitions if name in one.figures]
@@ -157,7 +159,7 @@ def make_level(
         value,
         RequestCounts(
             sent=len(measured),
-            succeeded=len(good),
+            succeeded=len(successes),
             failed=failed,
             cut=sum(record.is_cut and record.error is None for record in measured),
             warm_up=len(every) - len(measured),
@@ -166,9 +168,9 @@ def make_level(
             requests=rate("requests_rate"),
             output_tokens=rate("tokens_rate"),
             total_tokens=rate("total_rate"),
-            error_rate=share_estimate(failed, failed + len(good)),
+            error_rate=share_estimate(failed, failed + len(successes)),
             goodput=rate("goodput") if limits else None,
-            goodput_share=share_estimate(within, failed + len(good)) if limits else None,
+            goodput_share=share_estimate(within, failed + len(successes)) if limits else None,
         ),
         Latencies(**{name: distribution(one) for name, one in values_of(measured).items()}),
         tuple(repetitions),

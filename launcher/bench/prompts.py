@@ -26,7 +26,7 @@ _TEXT = (
     "engine railway bridge market library window table morning evening question answer story page "
     "north south east west small large early late open closed red green blue white black old new"
 )
-WORDS = tuple(_TEXT.split())
+VOCABULARY = tuple(_TEXT.split())
 CITIES = ("Beijing", "Shanghai", "Berlin", "Paris", "Nairobi", "Lima", "Osaka", "Toronto")
 TRIAL_WORDS = (20, 120)
 """Words of the two questions that are measured."""
@@ -41,8 +41,8 @@ class Calibration:
     base: float
     per_word: float
 
-    def words(self, tokens: float) -> int:
-        """Words that make about so many tokens; at least one."""
+    def count_words(self, tokens: float) -> int:
+        """The number of words that make about `tokens` tokens; at least one."""
         return max(1, min(MOST_WORDS, round(tokens / self.per_word)))
 
 
@@ -52,7 +52,7 @@ def calibrate(target: Target) -> Calibration:
     Raises:
         PreconditionError: `no-answer`: the server does not answer, or counts no tokens.
     """
-    counts = [_count(target, words) for words in TRIAL_WORDS]
+    counts = [_count(target, size) for size in TRIAL_WORDS]
     per_word = (counts[1] - counts[0]) / (TRIAL_WORDS[1] - TRIAL_WORDS[0])
     if per_word <= 0:
         raise _no_answer(target, f"it counts {counts[0]} tokens for {TRIAL_WORDS[0]} words and "
@@ -60,8 +60,8 @@ def calibrate(target: Target) -> Calibration:
     return Calibration(max(0.0, counts[0] - per_word * TRIAL_WORDS[0]), per_word)
 
 
-def _count(target: Target, words: int) -> int:
-    text = " ".join(_words(random.Random(words), words))  # noqa: S311  (no secret)
+def _count(target: Target, length: int) -> int:
+    text = " ".join(_draw_words(random.Random(length), length))  # noqa: S311  (no secret)
     endpoint = target.endpoint
     body: dict[str, JsonValue] = {
         **endpoint.fields, "model": endpoint.model,
@@ -119,7 +119,7 @@ def bodies(scenario: Scenario, target: Target, calibration: Calibration) -> list
         )
     draw = random.Random(scenario.seed)  # noqa: S311  (no secret)
     systems = [
-        " ".join(_words(draw, calibration.words(prompt.shared_tokens)))
+        " ".join(_draw_words(draw, calibration.count_words(prompt.shared_tokens)))
         for _ in range(prompt.prefixes if prompt.shared_tokens else 0)
     ]
     questions = _questions(scenario, calibration, tokens, draw)
@@ -142,12 +142,14 @@ def _questions(
         else:
             length = tokens * draw.uniform(1 - prompt.spread, 1 + prompt.spread)
             # The number first: a prefix cache must not take two questions for one.
-            yield " ".join((str(number), *_words(draw, max(1, calibration.words(length) - 1))))
+            yield " ".join(
+                (str(number), *_draw_words(draw, max(1, calibration.count_words(length) - 1)))
+            )
         number += 1
 
 
-def _words(draw: random.Random, count: int) -> list[str]:
-    return draw.choices(WORDS, k=count)
+def _draw_words(draw: random.Random, count: int) -> list[str]:
+    return draw.choices(VOCABULARY, k=count)
 
 
 def _body(scenario: Scenario, target: Target, system: str | None, question: str) -> JsonObject:

@@ -100,9 +100,9 @@ def read_records(folder: Path) -> list[Record]:
     try:
         return sorted(_read(path), key=lambda one: one.begin)
     except OSError as error:
-        raise _bad(path, error.strerror or str(error)) from error
+        raise _unusable_output(path, error.strerror or str(error)) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _bad(path, f"{type(error).__name__}: {error}") from error
+        raise _unusable_output(path, f"{type(error).__name__}: {error}") from error
 
 
 def _read(path: Path) -> Iterator[Record]:
@@ -178,7 +178,7 @@ def _error(row: Mapping[str, Any], chunks: list[float]) -> str | None:
     return None if chunks or row["metadata"].get("was_cancelled") else "answer without a token"
 
 
-def _bad(path: Path, reason: str) -> PreconditionError:
+def _unusable_output(path: Path, reason: str) -> PreconditionError:
     return PreconditionError(
         Problem(
             "bad-generator-output",

@@ -167,7 +167,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Sample:
-    """The state of server and machine at one moment; None where there is no source.
+    """The state of server and machine at one moment; None where the source is missing.
 
     `at` is seconds since the run began. `running` and `waiting` are the server's requests,
     `kv_use` is the share of the KV cache in use (0 to 1), `load` the 1-minute load average, `late`

@@ -255,7 +255,7 @@ def close_session(session: Session, money: Money = Money()) -> BenchRun:
             worked = cost(money.gpu_hour, money.gpus, {"tokens_per_second": round(speed, 3)})
         paid = TargetCost(listed, None, worked) if listed or worked else None
         levels.append(replace(level, cost=paid))
-    seen = session.watch.generator("aiperf", session.program.version)
+    usage = session.watch.generator("aiperf", session.program.version)
     redactor = Redactor(target.secrets)
     return BenchRun(
         target=target.facts,
@@ -266,7 +266,7 @@ def close_session(session: Session, money: Money = Money()) -> BenchRun:
         timeline=session.watch.samples,
         phases=tuple(session.phases),
         metrics=METRICS,
-        generator=judge_generator(seen, levels),
+        generator=judge_generator(usage, levels),
         machine=describe_machine(session.load_before, is_local=is_local(target.endpoint.base_url)),
         versions=versions(session),
         profile=object_at(without_secrets(session.subject.profile, redactor)),
@@ -290,15 +290,15 @@ def without_secrets(value: JsonValue, redactor: Redactor, name: str = "") -> Jso
 def versions(session: Session) -> Mapping[str, str]:
     """The versions of everything that was involved, as far as they are known."""
     target = session.subject.target
-    known = {
+    releases = {
         "ernie_deploy": __version__,
         "python": sys.version.split()[0],
         "aiperf": session.program.version,
         **facts_of(session.subject.server.plans),
     }
     if target.engine and target.release:
-        known.setdefault(target.engine, target.release)
-    return known
+        releases.setdefault(target.engine, target.release)
+    return releases
 
 
 def run(

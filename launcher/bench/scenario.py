@@ -127,12 +127,14 @@ def read_scenario(text: str | None) -> tuple[Scenario, str]:
     path = FOLDER / f"{name}.yaml" if name in shipped() else Path(name)
     if path.parent != FOLDER and "/" not in name and not name.endswith((".yaml", ".yml")):
         meant = did_you_mean(name, shipped())
-        raise _bad(name, f"no scenario is called {name!r}{meant}", f"one of: {_list(shipped())}")
+        raise _bad_scenario(
+            name, f"no scenario is called {name!r}{meant}", f"one of: {_list(shipped())}"
+        )
     try:
         content = files.read_text(path)
         document = yaml.safe_load(content)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
-        raise _bad(str(path), f"it cannot be read: {_first_line(error)}") from None
+        raise _bad_scenario(str(path), f"it cannot be read: {_first_line(error)}") from None
     return parse_scenario(document, str(path)), str(path)
 
 
@@ -143,11 +145,13 @@ def parse_scenario(document: object, where: str) -> Scenario:
         UsageError: `bad-scenario`, with the key's path.
     """
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
-        raise _bad(where, "it is not a map of keys", "as `ernie-deploy bench --show chat` prints")
+        raise _bad_scenario(
+            where, "it is not a map of keys", "as `ernie-deploy bench --show chat` prints"
+        )
     try:
         scenario = decode(Scenario, _prepared(document), "")
     except (DecodeError, scalars.ScalarError) as error:
-        raise _bad(where, str(error)) from None
+        raise _bad_scenario(where, str(error)) from None
     check_scenario(scenario, where)
     return scenario
 
@@ -187,10 +191,10 @@ def check_scenario(scenario: Scenario, where: str) -> None:
     )
     for is_right, message in checks:
         if not is_right:
-            raise _bad(where, message)
+            raise _bad_scenario(where, message)
     reserved = sorted({"model", "messages", "stream", "stream_options"} & set(scenario.request))
     if reserved:
-        raise _bad(where, f"request.{reserved[0]}: the benchmark sets it itself")
+        raise _bad_scenario(where, f"request.{reserved[0]}: the benchmark sets it itself")
 
 
 def with_load(scenario: Scenario, **changes: object) -> Scenario:
@@ -255,6 +259,6 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def _bad(where: str, reason: str, remedy: str | None = None) -> UsageError:
+def _bad_scenario(where: str, reason: str, remedy: str | None = None) -> UsageError:
     text = f"the scenario cannot be used: {reason}"
     return UsageError(Problem("bad-scenario", text, where, remedy))

@@ -44,7 +44,7 @@ def size_of(space: Space) -> int:
 def next_settings(
     space: Space, done: Sequence[Trial], most: int, python: str, seed: int
 ) -> Choice | None:
-    """A setting that was not tried; None where `most` were, or there is no other.
+    """A setting that was not tried; None where `most` were, or all were.
 
     `done` begins with the profile's own setting, which is not of the space. `python` is the
     interpreter of the generator's environment.
@@ -63,17 +63,17 @@ def next_settings(
         return Choice(left[0])
     drawn = random.Random(seed + len(tried)).choice(left)  # noqa: S311  (no secret)
     try:
-        asked = _ask(space, done[1:], python, seed)
+        suggestion = _ask(space, done[1:], python, seed)
     except (OSError, ValueError, KeyError, IndexError, TypeError, subprocess.SubprocessError) as e:
         return Choice(drawn, f"drawn at random: the search gave no answer ({_reason(e)})")
     # It asks for what it knows already where it is sure; what is left is worth more.
-    return Choice(asked if asked in left else drawn)
+    return Choice(suggestion if suggestion in left else drawn)
 
 
 def _reason(error: Exception) -> str:
     """The last line of what it printed, where it printed something."""
-    said = str(getattr(error, "stderr", None) or "").strip().splitlines()
-    return said[-1][:LONGEST_REASON] if said else str(error)[:LONGEST_REASON]
+    lines = str(getattr(error, "stderr", None) or "").strip().splitlines()
+    return lines[-1][:LONGEST_REASON] if lines else str(error)[:LONGEST_REASON]
 
 
 def _ask(space: Space, done: Sequence[Trial], python: str, seed: int) -> Mapping[str, JsonValue]:

@@ -34,7 +34,7 @@ TTFT_SHARE, TTFT_LEAST = 0.2, 0.01
 class Server:
     """What answers the requests: instances of ours, or the metrics of a URL.
 
-    `url` and `engine` are empty where there are no metrics. `cards` are the GPUs of the instances.
+    `url` and `engine` are empty where metrics are missing. `cards` are the GPUs of the instances.
     """
 
     instances: tuple[InstanceDir, ...] = ()
@@ -179,24 +179,24 @@ def server_figures(passes: Sequence[Around], samples: Sequence[Sample]) -> list[
     """The server's figures of a level beside the client's, warm-up included on both sides."""
     rise = {name: _rise(passes, name) for name in ("finished", "tokens", "ttft_sum", "ttft_count")}
     records = [record for one in passes for record in one.records]
-    good = [record for record in records if record.is_success]
-    unfinished = len(records) - len(good)
+    successes = [record for record in records if record.is_success]
+    unfinished = len(records) - len(successes)
     firsts = [record.ttft for record in records if record.ttft is not None]
     figures = []
     if rise["finished"] is not None:
-        figures.append(_count("requests", float(len(good)), rise["finished"], unfinished))
+        figures.append(_count("requests", float(len(successes)), rise["finished"], unfinished))
     if rise["tokens"] is not None:
-        tokens = float(sum(record.output_tokens or 0 for record in good))
+        tokens = float(sum(record.output_tokens or 0 for record in successes))
         figures.append(_count("output_tokens", tokens, rise["tokens"], unfinished))
     if rise["ttft_sum"] is not None and rise["ttft_count"] and firsts:
         client, server = sum(firsts) / len(firsts), rise["ttft_sum"] / rise["ttft_count"]
         figures.append(_first_token(client, server))
     for name in ("running", "waiting", "kv_use"):
-        seen = [value for one in samples if (value := getattr(one, name)) is not None]
-        if seen:
+        values = [value for one in samples if (value := getattr(one, name)) is not None]
+        if values:
             unit = "ratio" if name == "kv_use" else "requests"
-            figures.append(ServerFigure(f"{name}.max", unit, None, max(seen)))
-            figures.append(ServerFigure(f"{name}.mean", unit, None, sum(seen) / len(seen)))
+            figures.append(ServerFigure(f"{name}.max", unit, None, max(values)))
+            figures.append(ServerFigure(f"{name}.mean", unit, None, sum(values) / len(values)))
     return figures
 
 

@@ -47,14 +47,14 @@ def mean_estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean, mean - half, mean + half)
 
 
-def share_estimate(part: int, whole: int) -> Estimate:
-    """`part` of `whole` with Wilson's interval; 0 without an interval where `whole` is 0."""
-    if not whole:
+def share_estimate(part: int, total: int) -> Estimate:
+    """`part` of `total` with Wilson's interval; 0 without an interval where `total` is 0."""
+    if not total:
         return Estimate(0.0)
-    share = part / whole
-    scale = 1 + Z**2 / whole
-    middle = (share + Z**2 / (2 * whole)) / scale
-    half = Z * math.sqrt(share * (1 - share) / whole + Z**2 / (4 * whole**2)) / scale
+    share = part / total
+    scale = 1 + Z**2 / total
+    middle = (share + Z**2 / (2 * total)) / scale
+    half = Z * math.sqrt(share * (1 - share) / total + Z**2 / (4 * total**2)) / scale
     return Estimate(share, max(0.0, middle - half), min(1.0, middle + half))
 
 

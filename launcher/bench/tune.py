@@ -141,7 +141,7 @@ def tune(starter: Starter, order: Order, on_step: OnStep) -> Result[Tuning]:
             overlay = str(order.overlay)
             files.write_atomically(order.overlay, overlay_text(best.settings, own, conclusion))
     every = search.size_of(order.space) <= order.trials
-    made = Tuning(
+    tuning = Tuning(
         target,
         f"{BY_NAME[order.objective.partition('.')[0]].title.lower()} ({order.objective})",
         tuple(trials),
@@ -155,7 +155,7 @@ def tune(starter: Starter, order: Order, on_step: OnStep) -> Result[Tuning]:
     )
     code = ExitCode.DONE if overlay else ExitCode.NEGATIVE
     errors = () if overlay else (Problem("tune-nothing-better", conclusion, own.path),)
-    return Result("bench tune", made, own.name, code, errors)
+    return Result("bench tune", tuning, own.name, code, errors)
 
 
 def _search_text(trials: list[Trial]) -> str:
@@ -187,13 +187,13 @@ def _try(
         if problem is None:
             try:
                 subject = starter.up(profile)
-                made, _ = run(
+                measured, _ = run(
                     subject, order.scenario, order.path, limits=request_limits(profile.slo),
                     money=Money(), on_step=lambda text: on_step(f"  {text}"),
                 )  # fmt: skip
-                score, problem = _score(made, profile, order.objective)
+                score, problem = _score(measured, profile, order.objective)
                 path = folder / f"trial-{number}.json"
-                write_document(path, encode_run(made))
+                write_document(path, encode_run(measured))
                 kept = str(path)
             finally:
                 starter.down(profile)
@@ -204,13 +204,13 @@ def _try(
     return Trial(number, settings, score, problem, kept, seconds, choice.note), subject
 
 
-def _score(made: BenchRun, profile: Profile, objective: str) -> tuple[float | None, str | None]:
+def _score(measured: BenchRun, profile: Profile, objective: str) -> tuple[float | None, str | None]:
     """The objective at the first level, higher is better; None where an SLO is missed."""
-    level = made.levels[0]
+    level = measured.levels[0]
     value = figure(level, objective)
     if level.counts.succeeded == 0 or value is None:
         return None, f"no answer has {objective}: {', '.join(level.errors) or 'none came'}"
-    missed = [gate for gate in slo_gates(made, profile.slo, "slo") if gate.verdict == "missed"]
+    missed = [gate for gate in slo_gates(measured, profile.slo, "slo") if gate.verdict == "missed"]
     if missed:
         return None, f"misses slo.{missed[0].name}: {missed[0].reason}"
     is_higher = BY_NAME[objective.partition(".")[0]].better == "higher"

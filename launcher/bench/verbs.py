@@ -50,21 +50,21 @@ def bench(
     # Read before the run: a file that is none would be noticed after minutes.
     baseline = gates.read_baseline(gating.baseline) if gating.baseline is not None else None
     scenario = gates.with_slo_level(scenario, gating.slo)
-    made, folder = run(
+    measured, folder = run(
         subject, scenario, path, limits=gates.request_limits(gating.slo), money=money,
         on_step=on_step,
     )  # fmt: skip
-    judged: list[Gate] = gates.slo_gates(made, gating.slo, gating.where) if gating.slo else []
+    judged: list[Gate] = gates.slo_gates(measured, gating.slo, gating.where) if gating.slo else []
     if baseline is not None:
-        judged += gates.baseline_gates(made, baseline, str(gating.baseline), gating.tolerance)
+        judged += gates.baseline_gates(measured, baseline, str(gating.baseline), gating.tolerance)
     kept = [folder / DOCUMENT, *([output] if output is not None else [])]
-    made = replace(made, gates=tuple(judged), files=tuple(map(str, kept)))
-    problems = [problem for one in kept if (problem := _write(one, encode_run(made)))]
+    measured = replace(measured, gates=tuple(judged), files=tuple(map(str, kept)))
+    problems = [problem for one in kept if (problem := _write(one, encode_run(measured)))]
     code = exit_code(judged)
     errors = [*problems_of(judged), *problems]
     if problems and code == ExitCode.DONE:
         code = ExitCode.PRECONDITION
-    return Result("bench", made, made.target.name, code, tuple(errors))
+    return Result("bench", measured, measured.target.name, code, tuple(errors))
 
 
 def exit_code(judged: Sequence[Gate]) -> ExitCode:
@@ -115,19 +115,19 @@ def bench_compare(
     Raises:
         DeployError: something that a run needs is missing, or the generator failed.
     """
-    made = comparison.compare(a, b, scenario, path, money=money, on_step=on_step)
+    compared = comparison.compare(a, b, scenario, path, money=money, on_step=on_step)
     errors = []
     code = ExitCode.DONE
-    if made.problem is not None:
+    if compared.problem is not None:
         code = ExitCode.PRECONDITION
-        errors.append(Problem("verdict-refused", f"no verdict: {made.problem}"))
+        errors.append(Problem("verdict-refused", f"no verdict: {compared.problem}"))
     if output is not None:
-        made = replace(made, files=(str(output),))
-        problem = _write(output, encode_comparison(made))
+        compared = replace(compared, files=(str(output),))
+        problem = _write(output, encode_comparison(compared))
         if problem is not None:
             errors.append(problem)
             code = code or ExitCode.PRECONDITION
-    return Result("bench compare", made, None, code, tuple(errors))
+    return Result("bench compare", compared, None, code, tuple(errors))
 
 
 def _write(path: Path, document: JsonObject) -> Problem | None:

@@ -197,10 +197,10 @@ def _result(card: ServingCard) -> Result[ServingCard]:
 
 
 def _profile(subject: Subject) -> CardProfile:
-    given = _given_path(subject)
+    path = _given_path(subject)
     origins = subject.profile.origins
     return card_profile(
-        subject.resolved, origins, subject.plan, path=given, revision=subject.revision
+        subject.resolved, origins, subject.plan, path=path, revision=subject.revision
     )
 
 

@@ -50,14 +50,14 @@ def memory(one: CardMemory) -> Part:
 def smoke(one: CardSmoke | None, note: str | None) -> Part:
     """The verdict of the smoke run."""
     if one is None:
-        return Part("smoke", "Smoke tests", "could not check", note or "there is no run")
+        return Part("smoke", "Smoke tests", "could not check", note or "not run yet")
     counts = one.run.counts
-    known = counts.get(KNOWN_DEVIATION, 0)
+    deviations = counts.get(KNOWN_DEVIATION, 0)
     texts = (
         (counts.get("pass", 0), "passed"),
-        (counts.get("fail", 0) - known, "failed"),
+        (counts.get("fail", 0) - deviations, "failed"),
         (counts.get("inconclusive", 0), "inconclusive"),
-        (known, "known deviations"),
+        (deviations, "known deviations"),
         (counts.get("could not check", 0), "could not be checked"),
     )
     text = ", ".join(f"{number} {word}" for number, word in texts if number > 0)
@@ -71,7 +71,7 @@ def smoke(one: CardSmoke | None, note: str | None) -> Part:
 def bench(one: CardBench | None, note: str | None) -> Part:
     """Whether the gates of the bench run are met."""
     if one is None:
-        return Part("bench", "Bench", "could not check", note or "there is no run")
+        return Part("bench", "Bench", "could not check", note or "not run yet")
     run = one.run
     text = f"{len(run.levels)} levels of {run.scenario.name}; {one.source}"
     missed = [gate for gate in run.gates if gate.verdict == "missed"]

@@ -159,7 +159,7 @@ class MemoryUse:
 
 @dataclass(frozen=True)
 class CardMemory:
-    """The memory plan beside what is taken; `reason` says why there is no plan.
+    """The memory plan beside what is taken; `reason` says why the plan is missing.
 
     `lesson` is the last start of this model here: KV blocks predicted and reported.
     """
@@ -173,7 +173,7 @@ class CardMemory:
 class CardInstance:
     """One instance of the deployment, its memory, and how it is started again.
 
-    `restart_limit` restarts are allowed in `restart_window` seconds, 0 where there is no limit.
+    `restart_limit` restarts are allowed in `restart_window` seconds, 0 where they are not limited.
     """
 
     status: InstanceStatus
@@ -212,7 +212,7 @@ class ServingCard:
     """`report`: a deployment at one moment; times are Unix seconds.
 
     `doctor` has every finding, `doctor_note` why there are none. `smoke_note` and `bench_note` say
-    why there is no run. `events` and `incidents` are the newest.
+    why the run is missing. `events` and `incidents` are the newest.
     """
 
     name: str

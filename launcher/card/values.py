@@ -60,7 +60,7 @@ def _origin(key: str, origins: Mapping[str, Origin], of_plan: Mapping[str, str])
 
 
 def _masked(key: str, value: JsonValue) -> JsonValue:
-    """The value; what is named like a secret and is no reference to one is hidden."""
+    """The value; what is named like a secret is hidden, unless it is a reference to one."""
     name = key.rpartition(".")[2]
     is_reference = isinstance(value, str) and SecretRef.of(value) is not None
     if isinstance(value, str) and value and is_secret_name(name) and not is_reference:

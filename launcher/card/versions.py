@@ -99,21 +99,21 @@ def weights(profile: Profile) -> WeightFacts:
             copy = copies[0] if len(copies) == 1 else store.preferred(copies, hub_of(profile))
             return _of_manifest(model, copy.folder, copy.manifest)
         folder = Path(profile.model)
-        known = manifest.read(folder)
-        if known is not None:
-            return _of_manifest(model, folder, known)
+        listed = manifest.read(folder)
+        if listed is not None:
+            return _of_manifest(model, folder, listed)
         return _of_files(model, folder)
     except (DeployError, OSError) as error:
         return WeightFacts(model, None, "unknown", note=str(error))
 
 
-def _of_manifest(model: str, folder: Path, known: Manifest) -> WeightFacts:
-    listed = tuple(WeightFile(one.path, one.size, one.sha256) for one in known.files)
-    different = store.differing(folder, known)
+def _of_manifest(model: str, folder: Path, pulled: Manifest) -> WeightFacts:
+    listed = tuple(WeightFile(one.path, one.size, one.sha256) for one in pulled.files)
+    different = store.differing(folder, pulled)
     note = f"differs from the manifest: {', '.join(different[:5])}" if different else None
     return WeightFacts(
-        model, str(folder), "manifest", known.hub, known.commit, known.pulled_at, known.size,
-        digest((one.path, one.sha256) for one in known.files), listed[:MOST_FILES], note,
+        model, str(folder), "manifest", pulled.hub, pulled.commit, pulled.pulled_at, pulled.size,
+        digest((one.path, one.sha256) for one in pulled.files), listed[:MOST_FILES], note,
     )  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def _of_files(model: str, folder: Path) -> WeightFacts:
         sha256 = calculate((folder / name).resolve()).sha256 if left >= 0 else None
         files.append(WeightFile(name, size, sha256))
     hashed = [(one.path, one.sha256) for one in files if one.sha256 is not None]
-    whole = len(hashed) == len(files)
+    complete = len(hashed) == len(files)
     skipped = [one for one in files if one.sha256 is None]
     note = (
         f"{len(skipped)} files of {sum(one.size for one in skipped)} bytes were not hashed: "
@@ -138,9 +138,9 @@ def _of_files(model: str, folder: Path) -> WeightFacts:
     )
     return WeightFacts(
         model, str(folder), "files", size=sum(size for size, _ in sizes),
-        sha256=digest(hashed) if whole and hashed else None,
+        sha256=digest(hashed) if complete and hashed else None,
         files=tuple(sorted(files, key=lambda one: one.path)[:MOST_FILES]),
-        note=None if whole else note,
+        note=None if complete else note,
     )  # fmt: skip
 
 

@@ -79,11 +79,11 @@ def numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
     """The numbers of `1,2,4`; levels have to rise."""
     if value is None:
         return ()
-    whole = param.name == "closed"
+    integers = param.name == "closed"
     try:
-        levels = tuple(int(one) if whole else float(one) for one in value.split(","))
+        levels = tuple(int(one) if integers else float(one) for one in value.split(","))
     except ValueError:
-        example = "1,2,4,8" if whole else "0.5,1,2"
+        example = "1,2,4,8" if integers else "0.5,1,2"
         raise click.BadParameter(f"{value!r} is not a list of numbers such as {example}") from None
     return tuple(sorted(levels))
 

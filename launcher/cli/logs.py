@@ -72,10 +72,10 @@ def command(
         return _listing(named, instance.name, as_json)
     redactor = logs.redactor(instance)
     if follow:
-        shown = _Shown(source, as_json)
+        printer = _LinePrinter(source, as_json)
         last = LAST if lines is None else lines
-        logs.follow(instance, source, last=last, times=timestamps, redactor=redactor, show=shown)
-        return Result("logs", logs.Logs(source, shown.count), instance.name)
+        logs.follow(instance, source, last=last, times=timestamps, redactor=redactor, show=printer)
+        return Result("logs", logs.Logs(source, printer.count), instance.name)
     text = logs.lines(instance, source, last=lines, times=timestamps, redactor=redactor)
     return _written(text, source, instance.name, as_json)
 
@@ -95,15 +95,15 @@ def _of_service(
     if list_sources:
         return _listing(source_files(service), service.name, as_json)
     if follow:
-        shown = _Shown(source, as_json)
+        printer = _LinePrinter(source, as_json)
         choice = LogChoice(source, LAST if lines is None else lines, timestamps)
-        follow_lines(service, choice, shown)
-        return Result("logs", Logs(source, shown.count), service.name)
+        follow_lines(service, choice, printer)
+        return Result("logs", Logs(source, printer.count), service.name)
     text = read_lines(service, LogChoice(source, lines, timestamps))
     return _written(text, source, service.name, as_json)
 
 
-class _Shown:
+class _LinePrinter:
     """Shows each line as it comes, and counts them."""
 
     def __init__(self, source: str, as_json: bool) -> None:

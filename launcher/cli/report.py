@@ -66,11 +66,11 @@ def command(
     check_writable(html=html, junit=junit)
     service = target_service(target)
     instance = readable_instance(target) if service is None else None
-    given = runs.given_smoke(smoke) if smoke is not None else None
+    smoke_run = runs.given_smoke(smoke) if smoke is not None else None
     given_bench = runs.given_bench(bench) if bench is not None else None
     if run_smoke:
-        given = _run_smoke(target)
-    inputs = collect.Inputs(given, given_bench)
+        smoke_run = _run_smoke(target)
+    inputs = collect.Inputs(smoke_run, given_bench)
     if service is not None:
         result = collect.card_of_service(service, inputs)
     else:

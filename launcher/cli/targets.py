@@ -233,7 +233,7 @@ def smoke_target(target: str, **options: Any) -> Target:
         profile = load_profile(
             target, options.get("overlays", ()), options.get("sets", ()), service.name
         )
-    return resolve(target, known=lambda: of_service(service, profile), **options)
+    return resolve(target, resolve_name=lambda: of_service(service, profile), **options)
 
 
 def show_status(target: str | None) -> Result[Status]:

@@ -141,9 +141,9 @@ def _once(instances: list[InstanceDir], services: list[ServiceDir], sort: str) -
     from launcher.service.overview import OverviewWithServices
 
     time.sleep(max(0.0, began + ONCE - time.monotonic()))  # rates need some time between
-    seen = tuple(loads())
+    processes = tuple(loads())
     seconds = round(time.monotonic() - began, 3)
-    data = OverviewWithServices(rows, sort, seconds, seen)
+    data = OverviewWithServices(rows, sort, seconds, processes)
     return Result("top", data, services[0].name if len(services) == 1 else None)
 
 

@@ -142,7 +142,7 @@ def server_words(settings: DoorSettings, server: Server) -> tuple[str, ...]:
     A server that is added while HAProxy runs takes nothing from `default-server`.
     """
     address = f"[{server.address}]" if ":" in server.address else server.address
-    words = [
+    arguments = [
         f"{address}:{server.port}", "weight", str(server.weight),
         "check", "port", str(server.ready_port), "inter", _milliseconds(CHECK_INTERVAL),
         "fall", str(CHECK_FALL), "rise", str(CHECK_RISE),
@@ -151,8 +151,8 @@ def server_words(settings: DoorSettings, server: Server) -> tuple[str, ...]:
         "observe", "layer4", "error-limit", "1", "on-error", "mark-down",
     ]  # fmt: skip
     if settings.replica_connections is not None:
-        words += ["maxconn", str(settings.replica_connections)]
-    return tuple(words)
+        arguments += ["maxconn", str(settings.replica_connections)]
+    return tuple(arguments)
 
 
 def open_connections(settings: DoorSettings) -> int:

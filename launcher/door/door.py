@@ -208,8 +208,8 @@ def _converge(
             door.add(settings, server)
             added.append(server.name)
             continue
-        place = (server.address, server.port, server.ready_port)
-        if (now.address, now.port, now.ready_port) != place:
+        addresses = (server.address, server.port, server.ready_port)
+        if (now.address, now.port, now.ready_port) != addresses:
             door.move(server)
             changed.append(server.name)
         if now.state == "maint" or (now.state == "drain" and now.weight):
@@ -238,9 +238,9 @@ def check_fixed(settings: DoorSettings, plan: LaunchPlan) -> None:
     differing = [] if "inner" in runs else ["it runs without a port for a gateway"]
     if runs["api"].address != settings.address:
         differing.append(f"address: runs {runs['api'].address}, asked {settings.address}")
-    for name, asked in (("api", settings.port), ("stats", settings.stats_port)):
-        if asked not in ("auto", runs[name].number):
-            differing.append(f"port {name}: runs {runs[name].number}, asked {asked}")
+    for name, port in (("api", settings.port), ("stats", settings.stats_port)):
+        if port not in ("auto", runs[name].number):
+            differing.append(f"port {name}: runs {runs[name].number}, asked {port}")
     if plan.base_url.startswith("https:") != (settings.certificate is not None):
         differing.append(
             "TLS: runs with it" if settings.certificate is None else "TLS: runs without"

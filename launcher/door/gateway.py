@@ -21,7 +21,7 @@ NO_KEY = "none"
 HOOKS = "ernie_gateway_hooks.hooks"
 """Of `launcher/engines/gateway/hooks/`, which is on the gateway's PYTHONPATH."""
 ANTHROPIC_MODELS = "claude-*"
-"""The names that Anthropic's clients send where nobody has set another."""
+"""The names that Anthropic's clients send where the user has set none."""
 
 
 @dataclass(frozen=True)

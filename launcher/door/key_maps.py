@@ -11,7 +11,7 @@ from launcher.door.socket_client import exchange
 from launcher.errors import DeployError, PreconditionError
 
 Contents = Mapping[Path, str | None]
-"""The text of each map file; None where there is no file."""
+"""The text of each map file; None where it does not exist."""
 
 
 def read_maps(keys: KeyTable | None) -> Contents:
@@ -103,10 +103,10 @@ def _replace(stats_socket: Path, path: Path, entries: Mapping[str, str]) -> None
     if not answer.startswith("New version created") or not version.isdigit():
         raise _refused(f"prepare map {path}", answer)
     for key, value in entries.items():
-        shown = f"add map @{version} {path} ..."
-        answer = exchange(stats_socket, f"add map @{version} {path} {key} {value}", shown=shown)
+        summary = f"add map @{version} {path} ..."
+        answer = exchange(stats_socket, f"add map @{version} {path} {key} {value}", shown=summary)
         if answer.strip():
-            raise _refused(shown, "it does not take the entry")
+            raise _refused(summary, "it does not take the entry")
     answer = exchange(stats_socket, f"commit map @{version} {path}").strip()
     if answer:
         raise _refused(f"commit map @{version} {path}", answer)

@@ -60,7 +60,7 @@ def request_rules(keys: KeyTable) -> tuple[str, ...]:
         raise ValueError(f"{keys.folder!r} cannot be the folder of the keys here")
     look_up = f"hmac(sha256,{salt_in_base64(keys.salt)}),hex,lower,map({keys.keys_path})"
     engine = f"str(engine),map({keys.engine_path})"
-    name, known = "var(txn.key)", "{ var(txn.key) -m found }"
+    name, has_key = "var(txn.key)", "{ var(txn.key) -m found }"
     rules = [
         "# `Authorization: Bearer`, else `x-api-key`; the map has name, rate, period, concurrency.",
         f"http-request set-var(txn.row) http_auth_bearer,{look_up}",
@@ -71,7 +71,7 @@ def request_rules(keys: KeyTable) -> tuple[str, ...]:
         "http-request set-var(txn.period) var(txn.row),field(3,:)",
         "http-request set-var(txn.concurrency) var(txn.row),field(4,:)",
         f"acl without_key path {' '.join(OPEN_PATHS)}",
-        f"http-request set-var(txn.refused) str(key) if !without_key !{known}",
+        f"http-request set-var(txn.refused) str(key) if !without_key !{has_key}",
         _deny("key", 401, "authentication_error", "invalid_api_key",
                 "the API key is missing or not known", "WWW-Authenticate Bearer"),
         "# The replicas have a key of their own; the client's goes no further.",
@@ -79,11 +79,11 @@ def request_rules(keys: KeyTable) -> tuple[str, ...]:
         "http-request del-header authorization",
         f'http-request set-header Authorization "Bearer %[{engine},b64dec]"'
         f" if {{ {engine} -m found }}",
-        f"http-request track-sc1 {name} table key-concurrency if {known}",
+        f"http-request track-sc1 {name} table key-concurrency if {has_key}",
         *(f"http-request track-sc0 {name} table key-rate-{period}s"
-          f" if {known} {{ var(txn.period) -m str {period} }}" for period in keys.periods),
+          f" if {has_key} {{ var(txn.period) -m str {period} }}" for period in keys.periods),
         "http-request set-var(txn.refused) str(concurrency)"
-        f" if {known} {{ var(txn.concurrency) -m int gt 0 }}"
+        f" if {has_key} {{ var(txn.concurrency) -m int gt 0 }}"
         " { sc1_conn_cur,sub(txn.concurrency) gt 0 }",
         _deny("concurrency", 429, "rate_limit_error", "concurrency_limit_exceeded",
                 "too many requests of this API key run at the same time",
@@ -93,12 +93,12 @@ def request_rules(keys: KeyTable) -> tuple[str, ...]:
         rules += [
             "# Only requests that are let in count.",
             "http-request set-var(txn.refused) str(rate)"
-            f" if {known} {{ var(txn.requests) -m int gt 0 }}"
+            f" if {has_key} {{ var(txn.requests) -m int gt 0 }}"
             " { sc0_gpc0_rate,sub(txn.requests) ge 0 }",
             _deny("rate", 429, "rate_limit_error", "rate_limit_exceeded",
                     "the request rate of this API key is used up",
                     "Retry-After %[var(txn.period)]"),
-            f"http-request sc-inc-gpc0(0) if {known} {{ var(txn.requests) -m int gt 0 }}",
+            f"http-request sc-inc-gpc0(0) if {has_key} {{ var(txn.requests) -m int gt 0 }}",
         ]  # fmt: skip
     return tuple(f"    {rule}" for rule in rules)
 

@@ -111,14 +111,14 @@ class Door:
             name = row.get("svname", "")
             if row.get("pxname") != self._backend or name not in places:
                 continue
-            place = places[name]
-            weight = _number(place, "srv_uweight")
+            address = places[name]
+            weight = _number(address, "srv_uweight")
             states.append(
                 ServerState(
                     name=name,
-                    address=place["srv_addr"],
-                    port=_number(place, "srv_port"),
-                    ready_port=_number(place, "srv_check_port"),
+                    address=address["srv_addr"],
+                    port=_number(address, "srv_port"),
+                    ready_port=_number(address, "srv_check_port"),
                     weight=weight,
                     state=_state(row.get("status", ""), weight),
                     sessions=_number(row, "scur") + sessions.get(name, 0),
@@ -178,9 +178,9 @@ class Door:
         Raises:
             PreconditionError: HAProxy refuses it; it is not there then.
         """
-        words = " ".join(server_words(settings, server))
+        arguments = " ".join(server_words(settings, server))
         target = f"{self._backend}/{server.name}"
-        self._order(f"add server {target} {words}", "New server registered")
+        self._order(f"add server {target} {arguments}", "New server registered")
         try:
             self._order(f"enable health {target}")
             self._order(f"enable server {target}")
@@ -239,15 +239,15 @@ class Door:
 
         Raises:
             DeadlineError: some still are.
-            PreconditionError: there is no such server, or HAProxy does not answer.
+            PreconditionError: the server does not exist, or HAProxy does not answer.
         """
         end = time.monotonic() + deadline
-        known: tuple[int, int] | None = None
+        before: tuple[int, int] | None = None
         while True:
             now = self.server(name)
-            if (now.sessions, now.queued) != known and on_progress is not None:
+            if (now.sessions, now.queued) != before and on_progress is not None:
                 on_progress(now)
-            known = (now.sessions, now.queued)
+            before = (now.sessions, now.queued)
             if now.is_idle:
                 return
             if time.monotonic() >= end:
@@ -348,8 +348,8 @@ def _state(status: str, weight: int) -> State:
     word = status.partition(" ")[0]
     if word == "UP" and weight == 0:
         return "drain"
-    known: Mapping[str, State] = {"UP": "up", "DRAIN": "drain", "MAINT": "maint"}
-    return known.get(word, "down")
+    states: Mapping[str, State] = {"UP": "up", "DRAIN": "drain", "MAINT": "maint"}
+    return states.get(word, "down")
 
 
 def _number(row: Mapping[str, str], key: str) -> int:

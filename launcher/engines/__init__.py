@@ -66,8 +66,8 @@ def rule_books() -> tuple[RuleBook, ...]:
     """The failure rules of every engine that has some, and those of any process last."""
     from launcher.engines import rules
 
-    known = (*every(), *map(get, INTERNAL))
-    books = (rules.book_of(engine.name, engine.data) for engine in known)
+    every_engine = (*every(), *map(get, INTERNAL))
+    books = (rules.book_of(engine.name, engine.data) for engine in every_engine)
     return (*(book for book in books if book.entries), rules.book(rules.COMMON))
 
 

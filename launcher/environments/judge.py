@@ -103,8 +103,8 @@ def _of_its_keys(profile: Profile, version: str | None) -> list[Problem]:
     try:
         release, _, _ = _release(engine, profile, version)
     except DeployError as error:
-        known = [p for p in _without_release(engine, profile, version) if p.code in OF_ONE_KEY]
-        return [*error.problems, *known]
+        problems = [p for p in _without_release(engine, profile, version) if p.code in OF_ONE_KEY]
+        return [*error.problems, *problems]
     return _of_one_key(engine, profile, release)
 
 

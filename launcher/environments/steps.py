@@ -123,11 +123,11 @@ def to_wheels(step: Step, python: str, folder: Path) -> Step | None:
 
     A requirement whose wheel is there already is that wheel: no index may answer for it again.
     """
-    words = step.argv[1:]
-    if words[: len(PIP) + 1] != (*PIP, "install"):
+    arguments = step.argv[1:]
+    if arguments[: len(PIP) + 1] != (*PIP, "install"):
         return None
     there = {_pin_of(wheel): str(wheel) for wheel in sorted(folder.glob("*.whl"))}
-    rest = (there.get(_canonical(word), word) for word in words[len(PIP) + 1 :])
+    rest = (there.get(_canonical(word), word) for word in arguments[len(PIP) + 1 :])
     argv = (python, *PIP, "wheel", "--wheel-dir", str(folder), *rest)
     return Step(step.title.replace("installing", "downloading"), argv, step.env)
 
@@ -200,7 +200,7 @@ def _links(sources: Sources) -> tuple[str, ...]:
 
 def _variables(sources: Sources) -> dict[str, str]:
     if sources.no_index:
-        # pip ignores an empty variable: what the user has configured is no source here.
+        # pip ignores an empty variable: what the user has configured is not used here.
         empty = ("PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONSTRAINT")
         return {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null", **dict.fromkeys(empty, "")}
     return {"PIP_INDEX_URL": sources.index_url} if sources.index_url else {}

@@ -76,8 +76,8 @@ def mark_of(folder: Path, token: str) -> Mark | None:
     """What a living process of that start was told of what it may leave; None without one."""
     from launcher.keeper import mark  # it needs the whole launch plan; `status` does not
 
-    told = (mark.decode(one.leftovers) for one in engine_of(folder) if one.token == token)
-    return next((one for one in told if one is not None), None)
+    leftovers = (mark.decode(one.leftovers) for one in engine_of(folder) if one.token == token)
+    return next((one for one in leftovers if one is not None), None)
 
 
 def names(instances: Path, known: Collection[str] = ()) -> set[str]:

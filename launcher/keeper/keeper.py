@@ -182,7 +182,7 @@ class Keeper:
             self.tree.kill_all()
 
     def _make_meter(self) -> UsageMeter | None:
-        """What adds up the requests of each key; None where the output is no access log."""
+        """What adds up the requests of each key; None where the output is not an access log."""
         folder = self.plan.usage_folder
         if folder is None:
             return None

@@ -237,8 +237,8 @@ def used_shm(
     fresh = [path for path in sorted(paths) if path not in known_names and is_in_shm(path)]
     identities = [one for path in fresh if (one := file_identity(path)) is not None]
     own_files = [one for one in identities if _made_since(one, started)]
-    others = [pid for pid in processes.pids() if pid not in pids] if own_files else []
-    foreign = used_in_shm(others)
+    strangers = [pid for pid in processes.pids() if pid not in pids] if own_files else []
+    foreign = used_in_shm(strangers)
     return [one for one in own_files if one.path not in foreign and not is_bound(one.path, pids)]
 
 

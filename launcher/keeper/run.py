@@ -403,8 +403,8 @@ class Run:
             return
         status = self._tree.exits.get(self._engine.pid)
         code = tree.exit_code(status) if status is not None else None
-        told, own = self._lines.told, self._plan.own_signals
-        better = stranger.behind(self.failure, told, code, own)
+        stop_line, own = self._lines.told, self._plan.own_signals
+        better = stranger.behind(self.failure, stop_line, code, own)
         if better is not None:
             self.failure = None
             self._fail(better)

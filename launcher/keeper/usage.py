@@ -71,7 +71,7 @@ class HourUsage:
 
 
 def parse_line(line: bytes) -> tuple[str, KeyUsage] | None:
-    """The name of the key and the usage of one line; None where it is no line of an access log."""
+    """The name of the key and the usage of one line; None where it is not of an access log."""
     if not line.startswith(_PREFIX):
         return None
     fields: dict[str, str] = {}

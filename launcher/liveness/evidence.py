@@ -56,12 +56,12 @@ class Evidence:
         self.counted = any(sample.counters for sample in self.samples)
 
     @property
-    def wanted(self) -> bool:
+    def has_work(self) -> bool:
         """Whether something waits for the server: a client, a probe or a canary."""
         return bool(self.waiting or self.unanswered or self.failed)
 
     @functools.cached_property
-    def wanted_since(self) -> float:
+    def work_since(self) -> float:
         """Since when, without a break, something waits for the server."""
         since = self.newest.at
         for sample, waiting in zip(reversed(self.samples), reversed(self._waits), strict=True):
@@ -135,19 +135,19 @@ class Evidence:
         have ended by the next sample: their time is their parent's `ended`. A helper that was
         there before the work may always be busy, and tells nothing.
         """
-        start = max(end.at - self.policy.stall_after, self.moved, self.wanted_since)
+        start = max(end.at - self.policy.stall_after, self.moved, self.work_since)
         begin = next(sample for sample in self.samples if sample.at >= start)
         seconds = end.at - begin.at
         if seconds <= 0:
             return None
         before = {p.pid: p for p in begin.processes}
-        helpers = [p for p in end.processes if p.is_alive and p.pid not in self._known]
+        helpers = [p for p in end.processes if p.is_alive and p.pid not in self._earlier_pids]
         cpu = 0.0
         for helper in helpers:
             earlier = before.get(helper.pid, ProcessSample(helper.pid, "", "", ""))
             cpu += helper.cpu + helper.ended - earlier.cpu - earlier.ended
         for process in end.processes:
-            if process.pid in self._known and process.pid in before:
+            if process.pid in self._earlier_pids and process.pid in before:
                 cpu += max(0.0, process.ended - before[process.pid].ended)
         cores = cpu / seconds
         if cores < HELPER_CPU:
@@ -157,11 +157,11 @@ class Evidence:
         return f"processes that it has started since use {cores:.1f} cores, {most}"
 
     @functools.cached_property
-    def _known(self) -> Set[int]:
+    def _earlier_pids(self) -> Set[int]:
         """The pids of the last sample before the work that waits now."""
-        since = self.wanted_since
-        known = next((one for one in reversed(self.samples) if one.at < since), self.samples[0])
-        return {process.pid for process in known.processes}
+        since = self.work_since
+        sample = next((one for one in reversed(self.samples) if one.at < since), self.samples[0])
+        return {process.pid for process in sample.processes}
 
     @functools.cached_property
     def helped_until(self) -> float:
@@ -181,7 +181,9 @@ class Evidence:
     def _has_helpers(self) -> bool:
         """Whether the engine has started anything since something moved; mostly it has not."""
         since = [sample.processes for sample in self.samples if sample.at >= self.moved]
-        if any(process.pid not in self._known for seen in since for process in seen):
+        if any(
+            process.pid not in self._earlier_pids for processes in since for process in processes
+        ):
             return True
         ended = {process.pid: process.ended for process in since[0]}
         return any(process.ended > ended.get(process.pid, math.inf) for process in since[-1])

@@ -171,10 +171,10 @@ def _stopped(view: Evidence) -> Verdict | None:
 
 def _at_work(view: Evidence) -> Verdict | None:
     """Busy or stalled, where something waits for the server: a client, a probe or a canary."""
-    if not view.wanted:
+    if not view.has_work:
         return None
     policy = view.policy
-    begun = view.wanted_since
+    begun = view.work_since
     since = max(view.moved, begun)
     reasons = view.reasons()
     allowed = policy.stall_after

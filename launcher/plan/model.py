@@ -436,5 +436,5 @@ def read_plan(value: JsonValue) -> LaunchPlan:
     Raises:
         ValueError: it is not a launch plan of a schema we know; names the wrong field.
     """
-    known = with_restart(value) if isinstance(value, Mapping) else value
-    return decode(LaunchPlan, known, "plan", schema=PLAN_SCHEMA, tolerant=True)
+    document = with_restart(value) if isinstance(value, Mapping) else value
+    return decode(LaunchPlan, document, "plan", schema=PLAN_SCHEMA, tolerant=True)

@@ -64,8 +64,8 @@ class Fitter:
             "max-model-len": choice.max_model_len or None,
         }
         settings = {**self.profile.settings, **chosen}
-        given = {key: value for key, value in settings.items() if value is not None}
-        profile = replace(self.profile, settings=given)
+        present = {key: value for key, value in settings.items() if value is not None}
+        profile = replace(self.profile, settings=present)
         ask = memory_ask(profile, self.shape)
         if self.stored_as:
             ask = replace(ask, quantization=self.stored_as)

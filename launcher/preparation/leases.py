@@ -155,8 +155,8 @@ def _take_free(
     blocked = _blocked()
     later = []
     # As it is written, whatever it means: a lease needs no state folder, which may not be known.
-    place = os.environ.get("ERNIE_DEPLOY_HOME") or os.environ.get("XDG_STATE_HOME", "")
-    for number in _candidates(f"{os.geteuid()}{place}/{instance}/{need.name}", preferred, top):
+    folder = os.environ.get("ERNIE_DEPLOY_HOME") or os.environ.get("XDG_STATE_HOME", "")
+    for number in _candidates(f"{os.geteuid()}{folder}/{instance}/{need.name}", preferred, top):
         # Each number of the span names a queue of its own: 2.0 and 2.1 have one for each rank.
         keys = {port & mask for port in range(number, number + need.span)}
         if not keys.isdisjoint(unusable):

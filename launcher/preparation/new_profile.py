@@ -66,14 +66,14 @@ def new_profile(
         ProfileError: the engine cannot serve this model.
     """
     if model is None or not engines.get(engine).local:
-        made = NewProfile(output, catalogue.starter_for(engine, model), None, engine, None)
+        new = NewProfile(output, catalogue.starter_for(engine, model), None, engine, None)
     else:
-        made = _recommended(recommend(model, engine, find_machine(gpu, count)), output)
-    text = made.text
+        new = _recommended(recommend(model, engine, find_machine(gpu, count)), output)
+    text = new.text
     _check(text)
     if output is not None:
         _write(Path(output), text, overwrite=overwrite)
-    return Result("profiles init", made)
+    return Result("profiles init", new)
 
 
 def _recommended(recommendation: Recommendation, output: str | None) -> NewProfile:

@@ -248,8 +248,8 @@ def _queue_keys(plan: JsonObject) -> frozenset[int]:
         FtokKey(text_at(key, "path"), _integer(key, "project"), _integer(key, "bits"))
         for key in list_at(plan, "leftovers", "queues")
     ]
-    known = [key for key in listed if key.path and key.bits in (8, 20)]
-    return frozenset(queue_keys(known, text_at(plan, "cwd")))
+    keys = [key for key in listed if key.path and key.bits in (8, 20)]
+    return frozenset(queue_keys(keys, text_at(plan, "cwd")))
 
 
 def _is_foreign(state: JsonObject) -> bool:

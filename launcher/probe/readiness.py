@@ -147,16 +147,16 @@ def ask_paused(
     try:
         reported = answer.json() if answer.status == 200 else {}
         # FastDeploy's answer has it in a `result`, vLLM's has not.
-        told = reported.get("result", reported)["is_paused"]
+        paused = reported.get("result", reported)["is_paused"]
     except (ValueError, KeyError, TypeError, AttributeError):
-        told = None
-    if told is True:
+        paused = None
+    if paused is True:
         return Rung(
             "paused", "retry", "the engine is paused: its health is 200, but it serves no requests",
             {"paused": True}, "engine-paused",
             "POST /v1/resume (after /v1/sleep: POST /v1/wakeup first)",
         )  # fmt: skip
-    if told is False:
+    if paused is False:
         return Rung("paused", "passed", "the engine is not paused", {"paused": False})
     return Rung("paused", "passed", f"unknown: GET {path} answered {answer.status}")
 

@@ -163,11 +163,11 @@ def _service(checker: Checker) -> None:
     if "service" not in checker.values:
         return
     door = object_at(section, "front-door")
-    for key, other in (("certificate", "key"), ("key", "certificate")):
-        if key in door and other not in door:
+    for key, partner in (("certificate", "key"), ("key", "certificate")):
+        if key in door and partner not in door:
             path = f"service.front-door.{key}"
-            message = f"a TLS front door needs `{other}` too"
-            checker.say("missing-key", path, message, checker.origins[path], f"add `{other}:`")
+            message = f"a TLS front door needs `{partner}` too"
+            checker.say("missing-key", path, message, checker.origins[path], f"add `{partner}:`")
     for name, number in object_at(checker.values, "ports").items():
         path = f"ports.{name}"
         if name != "api" and number != "auto":

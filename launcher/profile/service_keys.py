@@ -89,10 +89,10 @@ def _keys(check: Checker, key: Key, path: str, node: Node) -> JsonValue:
             reference = value.get(slot)
             if not isinstance(reference, str):
                 continue
-            other = references.setdefault(reference, f"{name}.{slot}")
-            if other != f"{name}.{slot}":
+            first = references.setdefault(reference, f"{name}.{slot}")
+            if first != f"{name}.{slot}":
                 check.say(
-                    "duplicate-api-key", here, f"has the same reference as {other}", entry.origin,
+                    "duplicate-api-key", here, f"has the same reference as {first}", entry.origin,
                     "each name has a key of its own: usage and limits go by the name",
                 )  # fmt: skip
         values[name] = value

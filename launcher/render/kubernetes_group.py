@@ -86,10 +86,10 @@ def references() -> dict[str, Any]:
 
 
 def _template(subject: Subject, secrets: str, *, leads: bool) -> dict[str, Any]:
-    words = [*container.COMMAND, "--set", "restart.policy=never"]
+    arguments = [*container.COMMAND, "--set", "restart.policy=never"]
     if not leads:
-        words += ["--set", "health.completion=false"]
-    command = {"command": ["sh", "-eu", f"{FOLDER}/{SCRIPT}"], "args": words}
+        arguments += ["--set", "health.completion=false"]
+    command = {"command": ["sh", "-eu", f"{FOLDER}/{SCRIPT}"], "args": arguments}
     return {
         "metadata": {"labels": labels(subject)},
         "spec": pod(subject, secrets, command, serves=leads),

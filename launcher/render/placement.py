@@ -79,8 +79,8 @@ def place_profile(
 
 def secret_names(resolved: JsonObject) -> tuple[str, ...]:
     """The variables that the profile's secrets are read from, sorted."""
-    found = (SecretRef.of(text) for text in _secret_texts(resolved))
-    return tuple(sorted({one.value for one in found if one is not None and one.kind == "env"}))
+    references = (SecretRef.of(text) for text in _secret_texts(resolved))
+    return tuple(sorted({one.value for one in references if one is not None and one.kind == "env"}))
 
 
 def written_profile(placed: JsonObject, folder: str | None) -> JsonObject:

@@ -109,7 +109,7 @@ def collect(profile: Profile, place: Place, *, version: str | None, replicas: in
     engine = local_engine(profile)
     settings = read_settings(profile)
     nodes = count_nodes(engine, profile, settings)
-    profile, given = _spread(engine, profile, nodes), profile
+    profile, original = _spread(engine, profile, nodes), profile
     release = engine.release(version or pinned_release(engine, profile))
     check(engine, profile, release)
     needs = (*engine.ports(profile, release), *admin.needs(profile))
@@ -117,20 +117,20 @@ def collect(profile: Profile, place: Place, *, version: str | None, replicas: in
         # A Unix socket of the keeper cannot be reached from another container.
         needs += admin.needs(replace(profile, ports={}))
     ports = numbers(needs, port_wishes(profile.resolved))
-    placed = place_profile(given.resolved, place, ports, replicas)
+    placed = place_profile(original.resolved, place, ports, replicas)
     planned = {**profile.resolved, **placed, "engine-args": profile.engine_args}
     plan = _plan(engine, release, build(planned, profile.path), ports)
     memory, source = _memory(profile, release)
     ranks = max(1, plan.gpu_ranks)
     return Subject(
-        profile=given,
+        profile=original,
         placed=placed,
         plan=plan,
         settings=settings,
         release=release.version,
         replicas=replicas,
         nodes=nodes,
-        fingerprint=fingerprint(given),
+        fingerprint=fingerprint(original),
         shm=max(4 * SHM_LEAST, 2 * SHM_PER_RANK * ranks if ranks > 1 else 0),
         memory=memory,
         memory_source=source,
@@ -152,8 +152,8 @@ def count_nodes(engine: Engine, profile: Profile, settings: Settings) -> int:
             )  # fmt: skip
         return 1
     addresses = profile.engine_args.get(engine.nodes_option)
-    given = addresses.split(",") if isinstance(addresses, str) else addresses
-    return settings.nodes or (len(given) if is_list(given) else 0) or 1
+    listed = addresses.split(",") if isinstance(addresses, str) else addresses
+    return settings.nodes or (len(listed) if is_list(listed) else 0) or 1
 
 
 def _spread(engine: Engine, profile: Profile, nodes: int) -> Profile:
@@ -182,8 +182,8 @@ def pinned_release(engine: Engine, profile: Profile) -> str:
     names = [n for n in engine.environment_names(lambda: not on_cpu) if n in recipes.NAMES]
     version = None
     if names:
-        wanted = recipes.Request(recipes.get(names[0]), specifier(profile.engine_version))
-        version = recipes.known_version(wanted)
+        request = recipes.Request(recipes.get(names[0]), specifier(profile.engine_version))
+        version = recipes.known_version(request)
     if version is None:
         raise PreconditionError.of(
             "release-not-known", f"no release of {engine.title} is pinned for this profile",

@@ -28,8 +28,8 @@ VERDICTS = {
 def render_noted(result: Result[BenchComparison]) -> tuple[str, Problem | None]:
     """The whole page, and why it has no plots (None: it has them)."""
     data = result.payload
-    shown = figures(data)
-    drawn, problem = draw(shown)
+    plots = figures(data)
+    drawn, problem = draw(plots)
     text = f"{problem.message}; {problem.remedy}." if problem else None
     body = "\n".join(
         (
@@ -37,7 +37,7 @@ def render_noted(result: Result[BenchComparison]) -> tuple[str, Problem | None]:
             _cards((("A", data.a), ("B", data.b))),
             "<main>",
             _figures(data.figures),
-            parts.plots(shown, drawn, text),
+            parts.plots(plots, drawn, text),
             _side("A", data.a),
             _side("B", data.b),
             parts.formulas(data.a),
@@ -60,11 +60,11 @@ def figures(data: BenchComparison) -> list[Figure]:
     common = [one for one in data.a.levels if one.key in keys]
     if common:
         highest = common[-1]
-        other = next(one for one in data.b.levels if one.key == highest.key)
+        partner = next(one for one in data.b.levels if one.key == highest.key)
         for name in DISTRIBUTIONS:
             pairs = [
                 (f"{letter}, {level.label}", one)
-                for letter, level in (("A", highest), ("B", other))
+                for letter, level in (("A", highest), ("B", partner))
                 if (one := level.latencies.by_name().get(name)) is not None
             ]
             if len(pairs) == 2:
@@ -114,8 +114,8 @@ def _figures(every: Sequence[ComparedFigure]) -> str:
     """What matters comes first: a narrow screen shows no more without being moved."""
     order = list(VERDICTS)
     # A reason of another verdict says again what change and p say; one of all is the page's head.
-    told = _common_refusal(every)
-    why = not told and any(one.verdict == "refused" for one in every)
+    common = _common_refusal(every)
+    why = not common and any(one.verdict == "refused" for one in every)
     rows = [
         (
             mark_as(*VERDICTS[one.verdict]),

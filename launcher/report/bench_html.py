@@ -14,15 +14,15 @@ from launcher.result import Result
 def render_noted(result: Result[BenchRun]) -> tuple[str, Problem | None]:
     """The whole page, and why it has no plots (None: it has them)."""
     run = result.payload
-    shown = figures(run)
-    drawn, problem = draw(shown)
+    plots = figures(run)
+    drawn, problem = draw(plots)
     text = f"{problem.message}; {problem.remedy}." if problem else None
     body = "\n".join(
         (
             parts.header(run, f"Bench: {run.target.name}"),
             "<main>",
             parts.gates(run.gates),
-            parts.plots(shown, drawn, text),
+            parts.plots(plots, drawn, text),
             parts.levels(run),
             parts.details(run),
             parts.formulas(run),

@@ -20,7 +20,7 @@ TITLES = {
 }
 """Titles of metrics where a run does not have them."""
 UNITS = {"user_rate": "tokens/s", "input_tokens": "tokens", "output_tokens": "tokens"}
-"""Units of metrics that are no times, where a run does not have them."""
+"""Units of metrics that are not times, where a run does not have them."""
 
 
 def metric_of(run: BenchRun, name: str) -> Metric:

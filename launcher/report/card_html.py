@@ -61,14 +61,14 @@ def _header(data: ServingCard) -> str:
 
 def _summary(data: ServingCard) -> str:
     rows = "".join(
-        f'<li><span>{mark(part.verdict)}</span><a href="#{_place(part)}">{escape(part.title)}</a>'
+        f'<li><span>{mark(part.verdict)}</span><a href="#{_anchor(part)}">{escape(part.title)}</a>'
         f'<span class="text">{escape(part.message)}</span></li>'
         for part in data.parts
     )
     return f'<ul class="summary">{rows}</ul>'
 
 
-def _place(part: Part) -> str:
+def _anchor(part: Part) -> str:
     return {"state": "instances"}.get(part.name, part.name)
 
 
@@ -77,8 +77,8 @@ def _bench(data: ServingCard) -> tuple[str, Problem | None]:
         note = f'<p class="dim">{escape(data.bench_note or "")}</p>'
         return section("bench", "Bench", note), None
     run: BenchRun = data.bench.run
-    shown = figures(run)
-    drawn, problem = draw(shown)
+    plots = figures(run)
+    drawn, problem = draw(plots)
     text = f"{problem.message}; {problem.remedy}." if problem else None
     notes = [data.bench.source, data.bench.outdated or ""]
     head = f'<p class="dim">{escape("; ".join(filter(None, notes)))}</p>'
@@ -86,7 +86,7 @@ def _bench(data: ServingCard) -> tuple[str, Problem | None]:
         (
             head,
             bench_parts.gates(run.gates),
-            bench_parts.plots(shown, drawn, text),
+            bench_parts.plots(plots, drawn, text),
             bench_parts.levels(run),
             bench_parts.details(run),
             bench_parts.formulas(run),

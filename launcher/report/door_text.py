@@ -18,12 +18,12 @@ def door(result: Result[Doorway]) -> str:
 def change(before: Doorway | None, now: Doorway) -> str:
     """One line: what came, went or moved, and how many replicas there are now."""
     old = {} if before is None else before.replicas
-    known = () if before is None else before.refused
-    words = [f"+ {name} {address}" for name, address in now.replicas.items() if name not in old]
-    words += [f"- {name}" for name in old if name not in now.replicas]
-    words += [
+    refused_before = () if before is None else before.refused
+    changes = [f"+ {name} {address}" for name, address in now.replicas.items() if name not in old]
+    changes += [f"- {name}" for name in old if name not in now.replicas]
+    changes += [
         f"~ {name} {address}" for name, address in now.replicas.items()
         if name in old and old[name] != address
     ]  # fmt: skip
-    words += [f"ignored: {reason}" for reason in now.refused if reason not in known]
-    return plain(f"{now.url} {len(now.replicas)} replicas: {', '.join(words) or 'no change'}")
+    changes += [f"ignored: {reason}" for reason in now.refused if reason not in refused_before]
+    return plain(f"{now.url} {len(now.replicas)} replicas: {', '.join(changes) or 'no change'}")

@@ -72,8 +72,8 @@ RENDERERS: dict[str, str] = {
     "keys list": "launcher.report.keys_text:listing",
     "keys rotate": "launcher.report.keys_text:rotation",
     "usage": "launcher.report.keys_text:usage",
-    "lock": "launcher.report.rollout_text:held",
-    "unlock": "launcher.report.rollout_text:held",
+    "lock": "launcher.report.rollout_text:lock",
+    "unlock": "launcher.report.rollout_text:lock",
     "completion": "launcher.report.instance_text:script",
     "version": "launcher.report.instance_text:version",
 }

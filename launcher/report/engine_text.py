@@ -50,17 +50,19 @@ def install(result: Result[EngineInstall | PlannedInstall]) -> str:
             *data.commands,
         ]
         return "\n".join(lines)
-    made = data.environment
+    environment = data.environment
     if not data.new:
-        return f"{made.name} {made.version} is already installed: {made.python}"
-    distributions = (made.distributions or {}).items()
+        return (
+            f"{environment.name} {environment.version} is already installed: {environment.python}"
+        )
+    distributions = (environment.distributions or {}).items()
     parts = ", ".join(f"{name} {version}" for name, version in distributions)
     lines = [
-        f"installed {made.name} {made.version} in {made.seconds or 0:.0f} s, "
-        f"{size_text(made.size_bytes)}: {made.folder}",
-        f"with {parts} on Python {made.python_version}",
+        f"installed {environment.name} {environment.version} in {environment.seconds or 0:.0f} s, "
+        f"{size_text(environment.size_bytes)}: {environment.folder}",
+        f"with {parts} on Python {environment.python_version}",
     ]
-    if not made.verified:
+    if not environment.verified:
         lines.append("not tried: this machine has no GPU")
     return "\n".join(lines)
 

@@ -146,8 +146,8 @@ class ProgressLines:
 
     @staticmethod
     def _time(event: JsonObject) -> float:
-        seen = number_at(event, "time")
-        return float(time.time() if seen is None else seen)
+        moment = number_at(event, "time")
+        return float(time.time() if moment is None else moment)
 
     def _live_text(self, screen: Terminal) -> str:
         """The live line: as much of it as the terminal is wide, what matters most first."""

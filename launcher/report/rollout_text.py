@@ -130,7 +130,7 @@ def history(result: Result[History]) -> str:
     return "\n".join(lines)
 
 
-def held(result: Result[Held]) -> str:
+def lock(result: Result[Held]) -> str:
     """Who forbids changes."""
     data = result.payload
     if data.held is None:

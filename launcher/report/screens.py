@@ -91,8 +91,8 @@ def _group(facts: ProfileFacts) -> str:
         return GROUPS[3]
     if facts.engine == engine_list.DEFAULT:
         return GROUPS[0]
-    known = facts.engine in engine_list.names()
-    return GROUPS[2] if known and not engine_list.get(facts.engine).local else GROUPS[1]
+    is_listed = facts.engine in engine_list.names()
+    return GROUPS[2] if is_listed and not engine_list.get(facts.engine).local else GROUPS[1]
 
 
 def engines(result: Result[EngineList], terminal: Terminal) -> str | None:

@@ -25,9 +25,9 @@ def status(result: Result[Status]) -> str:
     lines = [line for row in rows for line in service_lines(row)]
     owned = {f"{row.name}-door" for row in rows}
     owned |= {name for row in rows for one in row.members for name in (one.name, *one.parts)}
-    others = [row for row in data.instances if row.name not in owned]
-    if others:
-        lines += ["", *instance_text.instance_table(others)]
+    instances = [row for row in data.instances if row.name not in owned]
+    if instances:
+        lines += ["", *instance_text.instance_table(instances)]
     return "\n".join(lines)
 
 

@@ -30,8 +30,8 @@ def forward(rollout_strategy: str, old: Sequence[Member], new: Sequence[Member],
         weights = shared_weights(_names(old), names, share)
         steps.append(Action("shift", names, weights, share=share))
         steps += _watch(names, settings.canary_watch, share)
-    whole = {**dict.fromkeys(_names(old), STANDBY), **dict.fromkeys(names, FULL)}
-    steps.append(Action("shift", names, whole, share=1.0))
+    full = {**dict.fromkeys(_names(old), STANDBY), **dict.fromkeys(names, FULL)}
+    steps.append(Action("shift", names, full, share=1.0))
     if not first:
         steps += _watch(names, settings.watch, 1.0)
         steps.append(Action("retire", _names(old)))
@@ -86,7 +86,7 @@ def back(state: ServiceState, rollout: Rollout) -> tuple[Action, ...]:
     old, new = _names(rollout.old), _names(rollout.new)
     existing = tuple(name for name in new if name in present)
     if missing and rollout.strategy == "recreate":
-        # There is no room for both.
+        # Both do not fit.
         steps.append(Action("retire", existing))
         existing = ()
     if missing:

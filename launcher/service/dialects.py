@@ -123,7 +123,7 @@ class Gateway:
         live = [name for name in self._service.gateway_instances if _is_live(instance_dir(name))]
         for name in live:
             if _config_of(instance_dir(name)) == str(path):
-                return [other for other in live if other != name]
+                return [gateway for gateway in live if gateway != name]
         free = [name for name in self._service.gateway_instances if name not in live]
         if not free:
             problem = replicas.stop(live[0])

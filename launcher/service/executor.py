@@ -134,8 +134,8 @@ class Executor:
         handlers[action.kind](action)
 
     def _start(self, action: Action) -> None:
-        known = {member.name: member for member in (*self._rollout.old, *self._rollout.new)}
-        members = [known[name] for name in action.members]
+        by_name = {member.name: member for member in (*self._rollout.old, *self._rollout.new)}
+        members = [by_name[name] for name in action.members]
         for member in members:
             if self._state.member(member.name) is None:
                 fresh = replace(member, weight=0, known_to_door=False)
@@ -223,8 +223,8 @@ class Executor:
             time.sleep(min(WATCH_INTERVAL, left))
             now = self._read()
             judge(start, now, action.members, self._baseline, settings.rollout)
-        seen = rates(start, now, action.members)
-        self._emit("watched", members=list(action.members), message=summary(seen))
+        current = rates(start, now, action.members)
+        self._emit("watched", members=list(action.members), message=summary(current))
 
     def _retire(self, action: Action) -> None:
         settings = self._settings_profile().service
@@ -363,8 +363,8 @@ class Executor:
         """What the old replicas did since this command began, before the traffic moves."""
         if self._baseline.answers:
             return
-        seen = rates(self._begun, self._read(), [one.name for one in self._rollout.old])
-        self._baseline = Baseline(seen.latency, seen.ttft, seen.answers)
+        current = rates(self._begun, self._read(), [one.name for one in self._rollout.old])
+        self._baseline = Baseline(current.latency, current.ttft, current.answers)
 
     def _update(self, **changes: object) -> None:
         self._state = self._service.write(replace(self._state, **changes))  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ def history(name: str, newest: int) -> Result[History]:
     """The `newest` changes of the service, the newest first.
 
     Raises:
-        UsageError: there is no such service.
+        UsageError: the service does not exist.
     """
     service = open_service(name)
     entries = tuple(reversed(service.history()))[:newest]
@@ -22,7 +22,7 @@ def hold(name: str, message: str) -> Result[Held]:
     """Forbid changes; the one who forbade them before is replaced.
 
     Raises:
-        DeployError: there is no such service, or its folder cannot be written.
+        DeployError: the service does not exist, or its folder cannot be written.
     """
     service = open_service(name)
     owner = this_owner("lock", message)
@@ -34,7 +34,7 @@ def release(name: str) -> Result[Held]:
     """Allow changes again.
 
     Raises:
-        UsageError: there is no such service.
+        UsageError: the service does not exist.
     """
     service = open_service(name)
     service.set_hold(None)

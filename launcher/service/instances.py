@@ -29,8 +29,8 @@ def retired_instances(service: ServiceDir) -> list[InstanceDir]:
     folder = service.folder / "retired"
     names = os.listdir(folder) if paths.check_readable(folder) else []
     instances = [InstanceDir(folder / name) for name in names]
-    known = [(one.folder.stat().st_mtime, one) for one in instances if one.folder.is_dir()]
-    return [one for _, one in sorted(known, key=lambda pair: pair[0])]
+    dated = [(one.folder.stat().st_mtime, one) for one in instances if one.folder.is_dir()]
+    return [one for _, one in sorted(dated, key=lambda pair: pair[0])]
 
 
 def all_instances(service: ServiceDir) -> list[InstanceDir]:

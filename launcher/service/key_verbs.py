@@ -31,7 +31,7 @@ def list_keys(name: str) -> Result[KeyList]:
     """Every key of the service, and whether the front door accepts it. No key is shown.
 
     Raises:
-        DeployError: there is no such service, or it serves nothing.
+        DeployError: the service does not exist, or it serves nothing.
     """
     service = open_service(name)
     profile = served_profile(service)
@@ -48,7 +48,7 @@ def rotate_keys(name: str, message: str = "") -> Result[KeyRotation]:
     Requests that run go on, and those with other keys are not touched.
 
     Raises:
-        DeployError: there is no such service, it serves nothing or has no keys, another command
+        DeployError: the service does not exist, it serves nothing or has no keys, another command
             changes it, a reference cannot be resolved, or HAProxy refused.
     """
     service = open_service(name)
@@ -79,7 +79,7 @@ def usage(name: str, since: float | None = None) -> Result[Usage]:
     """What was asked for with each key in the last `since` seconds, in whole hours.
 
     Raises:
-        DeployError: there is no such service, or its state is damaged.
+        DeployError: the service does not exist, or its state is damaged.
     """
     service = open_service(name)
     state = service.read()

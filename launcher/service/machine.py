@@ -91,6 +91,6 @@ def _figures(profile: Profile) -> str:
 
 def expected_downtime(members: Sequence[Member]) -> float | None:
     """Seconds that a start takes, learnt from the replicas that run; None where none is known."""
-    known = [expected_seconds(instance_dir(one.name).folder) for one in members]
-    seconds = [one for one in known if one is not None]
+    durations = [expected_seconds(instance_dir(one.name).folder) for one in members]
+    seconds = [one for one in durations if one is not None]
     return max(seconds) if seconds else None

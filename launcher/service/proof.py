@@ -38,14 +38,14 @@ def prove(instance: str, tags: Sequence[str]) -> str:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    """`25 passed, 3 known deviations, 7 could not be checked`; known ones are no failures."""
-    known = counts.get(KNOWN_DEVIATION, 0)
-    failed = counts.get("fail", 0) - known
+    """`25 passed, 3 known deviations, 7 could not be checked`; known ones do not fail."""
+    deviations = counts.get(KNOWN_DEVIATION, 0)
+    failed = counts.get("fail", 0) - deviations
     parts = (
         (counts.get("pass", 0), "passed"),
         (failed, "failed"),
         (counts.get("inconclusive", 0), "inconclusive"),
-        (known, "known deviations"),
+        (deviations, "known deviations"),
         (counts.get("could not check", 0), "could not be checked"),
     )
     return ", ".join(f"{count} {text}" for count, text in parts if count > 0)

@@ -112,7 +112,7 @@ def describe_service(service: ServiceDir) -> ServiceStatus:
         condition = "degraded"
     revision = _engine(service, state)
     hold = service.hold()
-    held = hold.describe() if hold else None
+    holder = hold.describe() if hold else None
     text, remedy = _message(service.name, state, condition, ready, door_state, rollout, members)
     if condition == "degraded" and ready >= state.replicas:
         text = f"{text}; /v1/messages is not answered: its gateway is {gateway}"
@@ -130,7 +130,7 @@ def describe_service(service: ServiceDir) -> ServiceStatus:
         gateway_state=gateway,
         members=members,
         rollout=rollout,
-        held=held,
+        held=holder,
         message=text,
         remedy=remedy,
     )

@@ -20,7 +20,7 @@ def down_service(name: str, *, drain: float | None = None) -> Result[ServiceDown
     what can be stopped is stopped, whatever becomes of the rest.
 
     Raises:
-        DeployError: there is no such service, or another command works on it.
+        DeployError: the service does not exist, or another command works on it.
     """
     service = open_service(name)
     with service.locked(this_owner("down")):

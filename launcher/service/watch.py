@@ -13,7 +13,7 @@ from launcher.profile.service import RolloutSettings
 from launcher.service.failure import StepFailed
 
 LEAST_DIFFERENCE = 0.05
-"""Seconds: a mean that is longer by less is no worse, whatever its ratio."""
+"""Seconds: a mean that is longer by less is not worse, whatever its ratio."""
 
 
 @dataclass(frozen=True)
@@ -110,16 +110,16 @@ def judge(
         verdict = now.get(name, Figures()).verdict
         if verdict:
             raise _worse("watch-verdict", f"{name} does not work: {verdict}", name)
-    seen = rates(start, now, names)
-    if seen.answers >= settings.min_requests and seen.error_rate > settings.max_error_rate:
+    current = rates(start, now, names)
+    if current.answers >= settings.min_requests and current.error_rate > settings.max_error_rate:
         raise _worse(
             "watch-errors",
-            f"{seen.failed} of {seen.answers} answers failed ({seen.error_rate:.1%}; at most"
-            f" {settings.max_error_rate:.1%} may)", names[0],
+            f"{current.failed} of {current.answers} answers failed ({current.error_rate:.1%};"
+            f" at most {settings.max_error_rate:.1%} may)", names[0],
         )  # fmt: skip
     for title, value, count, objective in (
-        ("an answer took", seen.latency, seen.answers, settings.slo_latency),
-        ("the first token took", seen.ttft, seen.ttft_count, settings.slo_ttft),
+        ("an answer took", current.latency, current.answers, settings.slo_latency),
+        ("the first token took", current.ttft, current.ttft_count, settings.slo_ttft),
     ):
         if value is None or objective is None or count < settings.min_requests:
             continue
@@ -130,8 +130,8 @@ def judge(
                 f" (from {count} answers)", names[0],
             )  # fmt: skip
     for title, value, count, reference in (
-        ("an answer took", seen.latency, seen.answers, baseline.latency),
-        ("the first token took", seen.ttft, seen.ttft_count, baseline.ttft),
+        ("an answer took", current.latency, current.answers, baseline.latency),
+        ("the first token took", current.ttft, current.ttft_count, baseline.ttft),
     ):
         if value is None or reference is None or count < settings.min_requests:
             continue

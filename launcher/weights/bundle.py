@@ -101,10 +101,10 @@ class Source(ABC):
             PreconditionError: `bundle-damaged`.
             OSError: the disk is full.
         """
-        with self.open(one.path) as source, target.open("xb") as made:
-            digest = copy_stream(source, made, on_bytes)
-            made.flush()
-            os.fsync(made.fileno())
+        with self.open(one.path) as source, target.open("xb") as output:
+            digest = copy_stream(source, output, on_bytes)
+            output.flush()
+            os.fsync(output.fileno())
         if digest != one.sha256:
             target.unlink()
             raise damaged(self.path, [f"{one.path} changed while it was read"])
@@ -268,7 +268,7 @@ def copy_stream(
 
 
 def bad(path: Path, message: str) -> DeployError:
-    """The error of what is no bundle."""
+    """The error of a file that is not a bundle."""
     return PreconditionError.of(
         "bad-bundle", f"{path} is not a bundle: {message}", str(path),
         "`ernie-deploy bundle create PROFILE` makes one",

@@ -108,7 +108,7 @@ def create(request: Request, progress: Progress) -> CreatedBundle:
             _check_disk(request, weights, recipes.parse(requirement).recipe.disk)
             with _staging(request) as folder:
                 plan = _collect(request, requirement, weights, folder, progress)
-                made = _write(request, plan, weights, folder, progress)
+                new_bundle = _write(request, plan, weights, folder, progress)
         except OSError as error:
             raise _unwritable(error, request.output) from error
         finally:
@@ -116,11 +116,11 @@ def create(request: Request, progress: Progress) -> CreatedBundle:
     return CreatedBundle(
         bundle=str(request.output),
         profile=request.profile.name,
-        engine=made.engine,
+        engine=new_bundle.engine,
         model=weights.manifest.model,
         commit=weights.manifest.commit,
-        files=len(made.files) + 1,
-        size_bytes=made.size,
+        files=len(new_bundle.files) + 1,
+        size_bytes=new_bundle.size,
         seconds=round(time.monotonic() - started, 3),
     )
 
@@ -144,7 +144,7 @@ def _weights(profile: Profile, progress: Progress) -> _Weights:
     name = re.sub(r"[^A-Za-z0-9._-]+|-{2,}", "-", folder.name).strip("-.") or "model"
     listing = "".join(f"{one.sha256}  {one.path}\n" for one in entries)
     model = f"{LOCAL}/{name}"
-    made = Manifest(
+    new_manifest = Manifest(
         schema=manifest.SCHEMA,
         model=model,
         hub=LOCAL,
@@ -154,7 +154,7 @@ def _weights(profile: Profile, progress: Progress) -> _Weights:
         pulled_at=_now(),
         files=tuple(entries),
     )
-    return _Weights(folder, made)
+    return _Weights(folder, new_manifest)
 
 
 def _requirement(profile: Profile) -> str:
@@ -235,7 +235,7 @@ def _write(
     model = [
         BundleFile(f"{MODEL}/{one.path}", one.size, one.sha256) for one in weights.manifest.files
     ]
-    made = Bundle(
+    new_bundle = Bundle(
         schema=bundle.SCHEMA,
         created_at=_now(),
         tool=__version__,
@@ -251,11 +251,11 @@ def _write(
         files=(*entries, *model),
     )
     progress.stage(f"writing {request.output.name}")
-    meter = Meter(progress, made.size)
+    meter = Meter(progress, new_bundle.size)
     if request.is_tar:
-        _write_tar(request, made, weights, folder, meter)
-        return made
-    (folder / bundle.NAME).write_text(made.text())
+        _write_tar(request, new_bundle, weights, folder, meter)
+        return new_bundle
+    (folder / bundle.NAME).write_text(new_bundle.text())
     for one in model:
         inside = one.path.removeprefix(f"{MODEL}/")
         target = folder / one.path
@@ -264,18 +264,18 @@ def _write(
             _copy(weights, inside, one, stream, meter.count)
     folder.chmod(0o755)
     folder.rename(request.output)
-    return made
+    return new_bundle
 
 
 def _write_tar(
-    request: Request, made: Bundle, weights: _Weights, folder: Path, meter: Meter
+    request: Request, package: Bundle, weights: _Weights, folder: Path, meter: Meter
 ) -> None:
     path = folder / "bundle.tar.partial"
     now = int(time.time())
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
-        text = made.text().encode()
+        text = package.text().encode()
         tar.addfile(_member(request, bundle.NAME, len(text), now), io.BytesIO(text))
-        for one in made.files:
+        for one in package.files:
             member = _member(request, one.path, one.size, now)
             own = folder / one.path
             if own.is_file():

@@ -57,18 +57,18 @@ def install_bundle(path: Path, placement: Placement, progress: Progress) -> Inst
     started = time.monotonic()
     with unwind_on_signals(), bundle.open_source(path) as source:
         try:
-            made = bundle.read(source)
+            package = bundle.read(source)
             progress.stage(f"verifying {path.name}")
-            bundle.check(source, made, Meter(progress, made.size).count)
-            model = _model_of(source, made)
-            python = _check_machine(made, placement)
-            profile = placement.profile(made.profile)
+            bundle.check(source, package, Meter(progress, package.size).count)
+            model = _model_of(source, package)
+            python = _check_machine(package, placement)
+            profile = placement.profile(package.profile)
             home = Home(store.default_root() / model.hub, model.model)
             text = _profile_text(source, home, model)
             _check_profile(profile, text, placement)
-            _check_disk(made, model, home)
-            environment, new_engine = _engine(source, made, python, progress)
-            new_model = _weights(source, made, model, home, progress)
+            _check_disk(package, model, home)
+            environment, new_engine = _engine(source, package, python, progress)
+            new_model = _weights(source, package, model, home, progress)
             paths.private_folder(profile.parent)
             files.write_atomically(profile, text)
         except OSError as error:
@@ -77,9 +77,9 @@ def install_bundle(path: Path, placement: Placement, progress: Progress) -> Inst
             progress.close()
     return InstalledBundle(
         bundle=str(path),
-        created_at=made.created_at,
+        created_at=package.created_at,
         profile=str(profile),
-        engine=made.engine,
+        engine=package.engine,
         engine_folder=str(environment.folder),
         new_engine=new_engine,
         model=model.model,
@@ -89,7 +89,7 @@ def install_bundle(path: Path, placement: Placement, progress: Progress) -> Inst
     )
 
 
-def _model_of(source: Source, made: Bundle) -> Manifest:
+def _model_of(source: Source, package: Bundle) -> Manifest:
     """The weights' manifest, which must list what the bundle's does."""
     inside = f"{MODEL}/{manifest.NAME}"
     if inside not in source.sizes():
@@ -98,7 +98,7 @@ def _model_of(source: Source, made: Bundle) -> Manifest:
         data: JsonValue = json.loads(stream.read())
     model = manifest.of_json(data, source.path / inside)
     store.check_id(model.model)
-    listed = {(one.path, one.sha256) for one in made.below(MODEL) if one.path != inside}
+    listed = {(one.path, one.sha256) for one in package.below(MODEL) if one.path != inside}
     if model.hub not in store.KINDS or listed != {
         (f"{MODEL}/{one.path}", one.sha256) for one in model.files
     }:
@@ -106,23 +106,23 @@ def _model_of(source: Source, made: Bundle) -> Manifest:
     return model
 
 
-def _check_machine(made: Bundle, placement: Placement) -> str:
+def _check_machine(package: Bundle, placement: Placement) -> str:
     """The interpreter for the engine, of the version that the wheels are for."""
-    engine = made.engine
+    engine = package.engine
     if platform.machine() != engine.machine:
         raise _other_machine(
-            made, f"its wheels are for {engine.machine}, this machine is {platform.machine()}"
+            package, f"its wheels are for {engine.machine}, this machine is {platform.machine()}"
         )
     recipe = recipes.get(engine.name)
     torch = recipe.data.get("torch")
-    if torch and not torch.get("cpu-only") and made.gpu != bool(gpus.query().gpus):
+    if torch and not torch.get("cpu-only") and package.gpu != bool(gpus.query().gpus):
         kinds = ("for a GPU, and there is none", "for a CPU, and this machine has a GPU")
-        raise _other_machine(made, f"its wheels of torch are {kinds[not made.gpu]}")
+        raise _other_machine(package, f"its wheels of torch are {kinds[not package.gpu]}")
     minor = ".".join(engine.python_version.split(".")[:2])
     try:
         return pythons.fitting((minor,), placement.python).python
     except PreconditionError as error:
-        raise _other_machine(made, error.problems[0].message) from error
+        raise _other_machine(package, error.problems[0].message) from error
 
 
 def _check_profile(path: Path, text: str, placement: Placement) -> None:
@@ -141,10 +141,12 @@ def _content(text: str) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
-def _check_disk(made: Bundle, model: Manifest, home: Home) -> None:
+def _check_disk(package: Bundle, model: Manifest, home: Home) -> None:
     needed = 0 if store.copy_of(home, model.commit) else model.size
-    if not _installed(made):
-        needed += recipes.get(made.engine.name).disk + sum(one.size for one in made.below(ENGINE))
+    if not _installed(package):
+        needed += recipes.get(package.engine.name).disk + sum(
+            one.size for one in package.below(ENGINE)
+        )
     free = disk.space(paths.home()).free
     if free < needed:
         raise PreconditionError.of(
@@ -153,45 +155,48 @@ def _check_disk(made: Bundle, model: Manifest, home: Home) -> None:
         )  # fmt: skip
 
 
-def _installed(made: Bundle) -> bool:
+def _installed(package: Bundle) -> bool:
     return any(
-        str(one.version) == made.engine.version for one in environments.complete(made.engine.name)
+        str(one.version) == package.engine.version
+        for one in environments.complete(package.engine.name)
     )
 
 
 def _engine(
-    source: Source, made: Bundle, python: str, progress: Progress
+    source: Source, package: Bundle, python: str, progress: Progress
 ) -> tuple[Environment, bool]:
     """Install the engine from the bundle's wheels and from nowhere else."""
-    requirement = f"{made.engine.name}=={made.engine.version}"
-    with _wheels(source, made) as folder:
+    requirement = f"{package.engine.name}=={package.engine.version}"
+    with _wheels(source, package) as folder:
         sources = Sources(find_links=(str(folder),), no_index=True)
-        return install(requirement, Options(python, sources, made.engine.arch), progress)
+        return install(requirement, Options(python, sources, package.engine.arch), progress)
 
 
 @contextmanager
-def _wheels(source: Source, made: Bundle) -> Iterator[Path]:
+def _wheels(source: Source, package: Bundle) -> Iterator[Path]:
     """The engine's wheels in a folder of their own, verified once more as they are copied."""
     home = paths.private_folder(paths.home())
     with tempfile.TemporaryDirectory(prefix="bundle-", dir=home) as name:
-        if not _installed(made):
-            for one in made.below(ENGINE):
+        if not _installed(package):
+            for one in package.below(ENGINE):
                 source.copy(one, Path(name) / one.path.removeprefix(f"{ENGINE}/"))
         yield Path(name)
 
 
-def _weights(source: Source, made: Bundle, model: Manifest, home: Home, progress: Progress) -> bool:
+def _weights(
+    source: Source, package: Bundle, model: Manifest, home: Home, progress: Progress
+) -> bool:
     """Put the weights into the store; False where they are there already."""
     with locked(Order(home)):
         new = store.copy_of(home, model.commit) is None
         if new:
-            _copy_weights(source, made, model, home, progress)
+            _copy_weights(source, package, model, home, progress)
         home.point(model.revision, model.commit, is_default=model.revision in _DEFAULTS)
     return new
 
 
 def _copy_weights(
-    source: Source, made: Bundle, model: Manifest, home: Home, progress: Progress
+    source: Source, package: Bundle, model: Manifest, home: Home, progress: Progress
 ) -> None:
     target = home.snapshot(model.commit)
     if target.exists():
@@ -201,7 +206,7 @@ def _copy_weights(
     progress.stage(f"copying {model.model}")
     meter = Meter(progress, model.size)
     partial = Partial(home.partial)
-    by_path = {one.path: one for one in made.below(MODEL)}
+    by_path = {one.path: one for one in package.below(MODEL)}
     for one in model.files:
         copied = partial.folder / one.path
         paths.private_folder(copied.parent)
@@ -216,16 +221,16 @@ def _profile_text(source: Source, home: Home, model: Manifest) -> str:
         text = stream.read().decode()
     if model.hub != LOCAL:
         return text
-    place = str(home.named(model.commit)).replace("$", "$$")
+    folder = str(home.named(model.commit)).replace("$", "$$")
     lines = [
-        f"model: {json.dumps(place)}" if line == f"model: ./{MODEL}" else line
+        f"model: {json.dumps(folder)}" if line == f"model: ./{MODEL}" else line
         for line in text.splitlines()
     ]
     return "\n".join(lines) + "\n"
 
 
-def _other_machine(made: Bundle, message: str) -> DeployError:
-    engine = made.engine
+def _other_machine(package: Bundle, message: str) -> DeployError:
+    engine = package.engine
     return PreconditionError.of(
         "bundle-other-machine", f"the bundle is for another machine: {message}", None,
         f"it needs Linux {engine.machine} and Python {engine.python_version}; --python names an "

@@ -91,13 +91,13 @@ def _check_paths(paths: Sequence[str], hub: str, source: str) -> None:
         raise _bad(hub, source, "it has no files")
     if len(paths) > MOST_FILES:
         raise _bad(hub, source, f"it has more than {MOST_FILES} files")
-    known = set(paths)
-    if len(known) < len(paths):
+    listed = set(paths)
+    if len(listed) < len(paths):
         raise _bad(hub, source, "a file is listed twice")
     for path in paths:
         parts = path.split("/")
         for count in range(1, len(parts)):
-            if "/".join(parts[:count]) in known:
+            if "/".join(parts[:count]) in listed:
                 raise _bad(hub, source, f"{'/'.join(parts[:count])} is a file and a folder")
 
 

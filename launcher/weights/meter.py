@@ -25,7 +25,7 @@ class Meter:
         self._samples: deque[tuple[float, int]] = deque([(clock(), 0)])
 
     def add(self, count: int, *, transferred: bool = True) -> None:
-        """Some bytes more; those that were there before are no part of the rate."""
+        """Some bytes more; those that were there before do not count in the rate."""
         self._count += count
         if not transferred:
             self._samples = deque((when, have + count) for when, have in self._samples)

@@ -57,10 +57,10 @@ class Partial:
             OSError: it cannot be read.
         """
         path = self.folder / listed.path
-        known = self._known(path, listed)
-        if known is not None:
+        digest = self._known(path, listed)
+        if digest is not None:
             on_bytes(listed.size)
-            return ModelFile(listed.path, listed.size, known, listed.git), None
+            return ModelFile(listed.path, listed.size, digest, listed.git), None
         try:
             sums = calculate(path, git=listed.sha256 is None, on_bytes=on_bytes, sync=True)
         except FileNotFoundError:

@@ -73,7 +73,7 @@ def pull(order: Order, client: Client, progress: Progress) -> PulledModel:
         pull_ = _Pull(order, client, progress)
         try:
             listing = pull_.list_files()
-            made, new = pull_.carry_out(listing)
+            pulled, new = pull_.carry_out(listing)
         except OSError as error:
             raise _disk_error(error, order) from error
         except (KeyboardInterrupt, SystemExit):
@@ -82,15 +82,15 @@ def pull(order: Order, client: Client, progress: Progress) -> PulledModel:
         finally:
             progress.close()
         if order.to is None:
-            order.home.point(order.revision, made.commit, is_default=listing.is_default)
+            order.home.point(order.revision, pulled.commit, is_default=listing.is_default)
     return PulledModel(
-        model=made.model,
-        hub=made.hub,
+        model=pulled.model,
+        hub=pulled.hub,
         revision=order.revision,
-        commit=made.commit,
-        folder=str(order.target(made.commit)),
-        size_bytes=made.size,
-        files=len(made.files),
+        commit=pulled.commit,
+        folder=str(order.target(pulled.commit)),
+        size_bytes=pulled.size,
+        files=len(pulled.files),
         new=new,
         downloaded_bytes=pull_.downloaded,
         seconds=round(time.monotonic() - started, 3),
@@ -136,7 +136,7 @@ class _Pull:
         if pending:
             raise _wrong(self.order, [wrong.get(one.path, one.path) for one in pending])
         self.progress.stage("putting it in its place")
-        made = Manifest(
+        new_manifest = Manifest(
             schema=manifest.SCHEMA,
             model=self.order.home.model,
             hub=self.order.home.hub,
@@ -146,8 +146,8 @@ class _Pull:
             pulled_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             files=tuple(self._verified[one.path] for one in listing.files),
         )
-        partial.finish(made, target)
-        return made, True
+        partial.finish(new_manifest, target)
+        return new_manifest, True
 
     def _begin(self, target: Path, there: Manifest | None) -> Partial:
         """The folder to download into; a copy that is there and not whole becomes it."""
@@ -182,15 +182,15 @@ class _Pull:
     def _link_from_other_copies(self, partial: Partial, listing: Listing) -> None:
         """Files that another commit of the same model has too, with the same checksum."""
         home = self.order.home
-        known: dict[str, Path] = {}
+        paths_by_digest: dict[str, Path] = {}
         for commit in store.snapshots(home):
             copy = store.copy_of(home, commit)
             for one in copy.manifest.files if copy else ():
-                known.update(
+                paths_by_digest.update(
                     {d: copy.folder / one.path for d in (one.sha256, one.git) if copy and d}
                 )
         for listed in listing.files:
-            source = known.get(listed.sha256 or listed.git or "")
+            source = paths_by_digest.get(listed.sha256 or listed.git or "")
             if source is not None and not (partial.folder / listed.path).exists():
                 partial.link(source, listed.path)
 

@@ -91,8 +91,8 @@ class Home:
         """The revisions that name `commit`."""
         root = self.folder / "refs"
         names = []
-        for base, _, found in os.walk(root):
-            for name in found:
+        for base, _, file_names in os.walk(root):
+            for name in file_names:
                 path = Path(base, name)
                 with contextlib.suppress(OSError, ValueError):
                     if files.read_text(path).strip() == commit:

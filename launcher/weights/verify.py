@@ -75,22 +75,22 @@ def verify(folder: Path, expected: Manifest, progress: Progress) -> Result[Verif
 def _remedy(folder: Path, expected: Manifest) -> str:
     if expected.hub == LOCAL:
         return "install the bundle again, or copy the model again"
-    words = ["ernie-deploy model pull", expected.model, "--hub", expected.hub, "--repair"]
+    arguments = ["ernie-deploy model pull", expected.model, "--hub", expected.hub, "--repair"]
     if expected.revision:
-        words += ["--revision", expected.revision]
+        arguments += ["--revision", expected.revision]
     if folder.parent.name != "snapshots":
-        words += ["--to", str(folder)]
-    return " ".join(words)
+        arguments += ["--to", str(folder)]
+    return " ".join(arguments)
 
 
 def _others(folder: Path, expected: Manifest) -> list[str]:
-    known = {one.path for one in expected.files} | {manifest.NAME}
-    found = (
+    listed = {one.path for one in expected.files} | {manifest.NAME}
+    paths = (
         str(Path(base, name).relative_to(folder))
         for base, _, names in os.walk(folder)
         for name in names
     )
-    return sorted(path for path in found if path not in known)
+    return sorted(path for path in paths if path not in listed)
 
 
 def listing(roots: tuple[Path, ...]) -> ModelList:
@@ -116,12 +116,12 @@ def _copies(home: Home) -> list[ListedModel]:
             read = manifest.read(folder)
         except DeployError:
             read = None
-        whole = read is not None and not store.differing(folder, read)
+        complete = read is not None and not store.differing(folder, read)
         rows.append(
             ListedModel(
                 model=home.model,
                 hub=home.hub,
-                state="whole" if whole else "damaged",
+                state="whole" if complete else "damaged",
                 revisions=home.revisions_of(commit),
                 commit=commit,
                 folder=str(folder),

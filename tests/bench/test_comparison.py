@@ -40,14 +40,14 @@ def test_a_difference_is_seen_through_the_drift() -> None:
 
 
 def test_the_noise_is_no_difference() -> None:
-    made = judge(run_of(drifting(1.0)), run_of(drifting(1.001)), "now", 1.0)
-    assert {one.verdict for one in made.figures} == {"no difference shown"}
-    assert "the noise explains it" in made.figures[0].reason
+    comparison = judge(run_of(drifting(1.0)), run_of(drifting(1.001)), "now", 1.0)
+    assert {one.verdict for one in comparison.figures} == {"no difference shown"}
+    assert "the noise explains it" in comparison.figures[0].reason
 
 
 def test_the_change_has_an_interval() -> None:
-    made = judge(run_of(drifting(1.0)), run_of(drifting(1.2)), "now", 1.0)
-    change = made.figures[0].change
+    comparison = judge(run_of(drifting(1.0)), run_of(drifting(1.2)), "now", 1.0)
+    change = comparison.figures[0].change
     assert change.low is not None
     assert change.high is not None
     assert change.low < 0.2 < change.high
@@ -55,22 +55,22 @@ def test_the_change_has_an_interval() -> None:
 
 def test_two_passes_are_too_few() -> None:
     few = dataclasses.replace(drifting(1.2), repetitions=drifting(1.2).repetitions[:2])
-    made = judge(run_of(few), run_of(few), "now", 1.0)
-    assert {one.verdict for one in made.figures} == {"refused"}
+    comparison = judge(run_of(few), run_of(few), "now", 1.0)
+    assert {one.verdict for one in comparison.figures} == {"refused"}
 
 
 def test_a_busy_machine_gives_no_verdict() -> None:
     busy = dataclasses.replace(bench_run().generator, problem="too busy")
-    made = judge(run_of(drifting(1.0)), run_of(drifting(1.5), generator=busy), "now", 1.0)
-    assert made.problem == "too busy"
-    assert {one.verdict for one in made.figures} == {"refused"}
+    comparison = judge(run_of(drifting(1.0)), run_of(drifting(1.5), generator=busy), "now", 1.0)
+    assert comparison.problem == "too busy"
+    assert {one.verdict for one in comparison.figures} == {"refused"}
 
 
 def test_levels_that_only_one_side_has_are_left_out() -> None:
-    other = dataclasses.replace(drifting(1.0), value=64.0)
-    assert judge(run_of(drifting(1.0)), run_of(other), "now", 1.0).figures == ()
+    second = dataclasses.replace(drifting(1.0), value=64.0)
+    assert judge(run_of(drifting(1.0)), run_of(second), "now", 1.0).figures == ()
 
 
 def test_a_comparison_is_read_back_as_it_was_written() -> None:
-    made = judge(run_of(drifting(1.0)), run_of(drifting(1.2)), "now", 1.0)
-    assert decode_comparison(encode_comparison(made)) == made
+    comparison = judge(run_of(drifting(1.0)), run_of(drifting(1.2)), "now", 1.0)
+    assert decode_comparison(encode_comparison(comparison)) == comparison

@@ -15,10 +15,11 @@ from launcher.bench.scenario import read_scenario
 from launcher.errors import UsageError
 from launcher.json_values import JsonObject
 from tests.support.bench_runs import bench_run, level
+from tests.support.decoded import JsonDict
 
 
-def verdicts(made: list[Gate]) -> dict[str, str]:
-    return {f"{gate.name} {gate.level}": gate.verdict for gate in made}
+def verdicts(judged: list[Gate]) -> dict[str, str]:
+    return {f"{gate.name} {gate.level}": gate.verdict for gate in judged}
 
 
 def repeated(factor: float = 1.0, *, spread: float = 0.01, count: int = 5) -> Level:
@@ -43,16 +44,16 @@ def run_of(*levels: Level, **changes: Any) -> BenchRun:
 
 def test_objectives_hold_at_the_level_that_they_name() -> None:
     slo: JsonObject = {"concurrency": 2, "ttft": {"p99": 0.15}, "error-rate": 0.05}
-    made = gates.slo_gates(bench_run(), slo, "p.yaml:9:1")
-    assert verdicts(made) == {"ttft.p99 c2": "met", "error_rate c2": "met"}
-    assert made[0].source == "p.yaml:9:1"
-    assert "at most 0.15 s is the objective" in made[0].reason
+    judged = gates.slo_gates(bench_run(), slo, "p.yaml:9:1")
+    assert verdicts(judged) == {"ttft.p99 c2": "met", "error_rate c2": "met"}
+    assert judged[0].source == "p.yaml:9:1"
+    assert "at most 0.15 s is the objective" in judged[0].reason
 
 
 def test_without_a_level_every_one_has_to_hold() -> None:
     """The open level needs twice as long."""
-    made = gates.slo_gates(bench_run(), {"ttft": {"p50": 0.15}}, "slo")
-    assert verdicts(made) == {"ttft.p50 c2": "met", "ttft.p50 r2.5": "missed"}
+    judged = gates.slo_gates(bench_run(), {"ttft": {"p50": 0.15}}, "slo")
+    assert verdicts(judged) == {"ttft.p50 c2": "met", "ttft.p50 r2.5": "missed"}
 
 
 @pytest.mark.parametrize(
@@ -68,36 +69,36 @@ def test_without_a_level_every_one_has_to_hold() -> None:
     ],
 )
 def test_floors_are_held_from_below_and_ceilings_from_above(slo: JsonObject, verdict: str) -> None:
-    made = gates.slo_gates(run_of(level()), slo, "slo")
-    assert [gate.verdict for gate in made] == [verdict]
+    judged = gates.slo_gates(run_of(level()), slo, "slo")
+    assert [gate.verdict for gate in judged] == [verdict]
 
 
 def test_a_figure_that_no_request_has_is_a_miss_with_the_reason() -> None:
     bare = dataclasses.replace(
         level(), rates=dataclasses.replace(level().rates, goodput_share=None)
     )
-    made = gates.slo_gates(run_of(bare), {"good-requests": 0.9, "ttfa": {"p50": 1}}, "slo")
-    assert [gate.verdict for gate in made] == ["missed", "missed"]
-    assert "no request has this figure" in made[0].reason
-    assert "slo.request" in made[1].reason
+    judged = gates.slo_gates(run_of(bare), {"good-requests": 0.9, "ttfa": {"p50": 1}}, "slo")
+    assert [gate.verdict for gate in judged] == ["missed", "missed"]
+    assert "no request has this figure" in judged[0].reason
+    assert "slo.request" in judged[1].reason
 
 
 def test_a_level_that_was_not_reached_is_missed_by_what_stopped_the_run() -> None:
-    made = gates.slo_gates(
+    judged = gates.slo_gates(
         bench_run(stopped="4 at a time: TTFT p90 is 40 s"),
         {"concurrency": 8, "e2e": {"p90": 9}},
         "",
     )
-    assert verdicts(made) == {"e2e.p90 c8": "missed"}
-    assert "TTFT p90 is 40 s" in made[0].reason
+    assert verdicts(judged) == {"e2e.p90 c8": "missed"}
+    assert "TTFT p90 is 40 s" in judged[0].reason
 
 
 def test_no_verdict_on_latencies_where_the_machine_was_too_busy_but_on_errors() -> None:
     busy = dataclasses.replace(bench_run().generator, problem="a timer was 0.2 s late")
     slo: JsonObject = {"ttft": {"p50": 9}, "error-rate": 0.001}
-    made = gates.slo_gates(run_of(level(), generator=busy), slo, "slo")
-    assert verdicts(made) == {"ttft.p50 c2": "refused", "error_rate c2": "missed"}
-    assert made[0].reason == "a timer was 0.2 s late"
+    judged = gates.slo_gates(run_of(level(), generator=busy), slo, "slo")
+    assert verdicts(judged) == {"ttft.p50 c2": "refused", "error_rate c2": "missed"}
+    assert judged[0].reason == "a timer was 0.2 s late"
 
 
 def test_the_level_of_the_objectives_is_measured_too() -> None:
@@ -129,9 +130,9 @@ def test_twenty_percent_more_latency_is_a_regression_and_less_is_none() -> None:
 
 def test_the_same_difference_within_the_noise_is_none() -> None:
     base, noisy = run_of(repeated(spread=0.15)), run_of(repeated(1.1, spread=0.15))
-    made = gates.baseline_gates(noisy, base, "b.json")
-    assert set(verdicts(made).values()) == {"met"}
-    assert "no regression larger than the noise" in made[0].reason
+    judged = gates.baseline_gates(noisy, base, "b.json")
+    assert set(verdicts(judged).values()) == {"met"}
+    assert "no regression larger than the noise" in judged[0].reason
 
 
 def test_a_sure_but_small_difference_is_within_the_tolerance() -> None:
@@ -151,42 +152,44 @@ def test_a_sure_but_small_difference_is_within_the_tolerance() -> None:
     ],
 )
 def test_what_cannot_be_held_against_each_other_is_refused(
-    now: dict[str, Any], then: dict[str, Any], reason: str
+    now: JsonDict, then: JsonDict, reason: str
 ) -> None:
-    def changed(facts: dict[str, Any], factor: float) -> BenchRun:
-        made = run_of(repeated(factor))
+    def changed(facts: JsonDict, factor: float) -> BenchRun:
+        judged = run_of(repeated(factor))
         generator = dataclasses.replace(
-            made.generator,
-            version=facts.get("generator", made.generator.version),
+            judged.generator,
+            version=facts.get("generator", judged.generator.version),
             problem=facts.get("busy"),
         )
-        machine = dataclasses.replace(made.machine, cores=facts.get("cores", made.machine.cores))
-        return dataclasses.replace(made, generator=generator, machine=machine)
+        machine = dataclasses.replace(
+            judged.machine, cores=facts.get("cores", judged.machine.cores)
+        )
+        return dataclasses.replace(judged, generator=generator, machine=machine)
 
-    made = gates.baseline_gates(changed(now, 2.0), changed(then, 1.0), "b.json")
-    assert {gate.verdict for gate in made} == {"refused"}
-    assert all(reason in gate.reason for gate in made)
+    judged = gates.baseline_gates(changed(now, 2.0), changed(then, 1.0), "b.json")
+    assert {gate.verdict for gate in judged} == {"refused"}
+    assert all(reason in gate.reason for gate in judged)
 
 
 def test_the_first_difference_of_two_scenarios_is_named() -> None:
     now, then = run_of(repeated()), run_of(repeated())
     document = {**then.scenario.document, "load": {"duration": 8.0}}
     scenario = dataclasses.replace(then.scenario, document=document)
-    other = {**document, "load": {"duration": 10.0}}
-    now = dataclasses.replace(now, scenario=dataclasses.replace(now.scenario, document=other))
-    made = gates.baseline_gates(now, dataclasses.replace(then, scenario=scenario), "b")
-    assert "scenario: load: duration 8.0 then, 10.0 now" in made[0].reason
+    second = {**document, "load": {"duration": 10.0}}
+    now = dataclasses.replace(now, scenario=dataclasses.replace(now.scenario, document=second))
+    judged = gates.baseline_gates(now, dataclasses.replace(then, scenario=scenario), "b")
+    assert "scenario: load: duration 8.0 then, 10.0 now" in judged[0].reason
 
 
 def test_two_repetitions_are_too_few_for_a_verdict() -> None:
-    made = gates.baseline_gates(run_of(repeated(2.0, count=2)), run_of(repeated(count=2)), "b")
-    assert {gate.verdict for gate in made} == {"refused"}
-    assert "3 repetitions" in made[0].reason
+    judged = gates.baseline_gates(run_of(repeated(2.0, count=2)), run_of(repeated(count=2)), "b")
+    assert {gate.verdict for gate in judged} == {"refused"}
+    assert "3 repetitions" in judged[0].reason
 
 
 def test_runs_without_a_common_level_have_no_verdict() -> None:
-    made = gates.baseline_gates(run_of(level(value=4)), run_of(level(value=2)), "b")
-    assert [(gate.verdict, gate.reason) for gate in made] == [
+    judged = gates.baseline_gates(run_of(level(value=4)), run_of(level(value=2)), "b")
+    assert [(gate.verdict, gate.reason) for gate in judged] == [
         ("refused", "the two runs have no level in common")
     ]
 

@@ -20,6 +20,7 @@ from launcher.host import processes
 from launcher.smoke.clients.base import Endpoint
 from launcher.smoke.target import Target
 from tests.support import ROOT, stub_generator
+from tests.support.decoded import JsonDict
 from tests.support.waiting import wait_for
 
 SECRET = "sk-secret-of-the-test"
@@ -27,7 +28,7 @@ TARGET = Target("t", "url", Endpoint("http://127.0.0.1:1/v1", "m", SECRET), "m")
 JOB = Job("closed", 2.0, 6, 2, 5.0)
 
 
-def run(home: Path, tmp_path: Path, *plans: dict[str, Any], job: Job = JOB) -> generator.Ran:
+def run(home: Path, tmp_path: Path, *plans: JsonDict, job: Job = JOB) -> generator.Ran:
     stub_generator.install(home, *plans)
     generator.write_inputs(tmp_path, [{"model": "m"}])
     return generator.run_job(generator.find_program(), TARGET, tmp_path, job)

@@ -16,7 +16,7 @@ from tests.support.waiting import wait_for
 
 
 @pytest.mark.parametrize(
-    ("seen", "expected"),
+    ("observed", "expected"),
     [
         (Generator("g", "1", 0.4, 0.001), None),
         (Generator("g", "1", 0.4, 0.02), "too busy"),
@@ -25,10 +25,10 @@ from tests.support.waiting import wait_for
     ],
 )
 def test_lateness_is_held_against_the_shortest_latency(
-    seen: Generator, expected: str | None
+    observed: Generator, expected: str | None
 ) -> None:
     """The level's median TTFT is 100 ms: a timer may be 10 ms late."""
-    problem = judge_generator(seen, [level(), level("open", 1, 0.5)]).problem
+    problem = judge_generator(observed, [level(), level("open", 1, 0.5)]).problem
     assert (problem is None) == (expected is None)
     assert (expected or "") in (problem or "")
 

@@ -26,15 +26,15 @@ def words(body: Any, role: str = "user") -> list[str]:
 def test_the_same_seed_makes_the_same_requests() -> None:
     scenario, _ = read_scenario("chat")
     assert bodies(scenario, TARGET, TWO_PER_WORD) == bodies(scenario, TARGET, TWO_PER_WORD)
-    other = dataclasses.replace(scenario, seed=2)
-    assert bodies(scenario, TARGET, TWO_PER_WORD) != bodies(other, TARGET, TWO_PER_WORD)
+    second = dataclasses.replace(scenario, seed=2)
+    assert bodies(scenario, TARGET, TWO_PER_WORD) != bodies(second, TARGET, TWO_PER_WORD)
 
 
 def test_questions_have_the_tokens_that_the_scenario_asks_for() -> None:
     scenario = Scenario("s", prompt=Prompt(tokens=200, distinct=5))
-    made = bodies(scenario, TARGET, TWO_PER_WORD)
-    assert {len(words(one)) for one in made} == {100}
-    assert len({json.dumps(one) for one in made}) == 5
+    requests = bodies(scenario, TARGET, TWO_PER_WORD)
+    assert {len(words(one)) for one in requests} == {100}
+    assert len({json.dumps(one) for one in requests}) == 5
 
 
 def test_lengths_vary_within_the_spread() -> None:
@@ -73,8 +73,8 @@ def test_only_engines_that_know_it_are_asked_for_an_exact_length() -> None:
     scenario = Scenario("s", answer=Answer(64, exact=True))
     exact: Any = bodies(scenario, TARGET, TWO_PER_WORD)[0]
     assert (exact["ignore_eos"], exact["min_tokens"], exact["max_tokens"]) == (True, 64, 64)
-    other: Any = bodies(scenario, dataclasses.replace(TARGET, engine=None), TWO_PER_WORD)[0]
-    assert "ignore_eos" not in other
+    second: Any = bodies(scenario, dataclasses.replace(TARGET, engine=None), TWO_PER_WORD)[0]
+    assert "ignore_eos" not in second
 
 
 def test_tools_and_further_fields_are_in_every_body() -> None:
@@ -92,7 +92,7 @@ def test_the_server_s_own_count_of_tokens_is_what_lengths_are_made_of(known_serv
     target = dataclasses.replace(TARGET, endpoint=Endpoint(known_server, "known"))
     measured = calibrate(target)
     assert measured.per_word == pytest.approx(1.4, abs=0.2)
-    assert measured.words(140) == round(140 / measured.per_word)
+    assert measured.count_words(140) == round(140 / measured.per_word)
 
 
 def test_a_server_that_does_not_answer_cannot_be_measured(free_port: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import statistics
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from launcher.bench.result import BenchRun, Trial, decode_run
 from launcher.bench.search import next_settings
 from tests.support import engines
 from tests.support.cli import RunCli
+from tests.support.decoded import JsonDict
 from tests.support.known_server import serving
 
 pytestmark = [pytest.mark.soak, pytest.mark.engine("bench")]
@@ -44,7 +44,7 @@ def test_figures_are_those_that_the_server_recorded(
         )  # fmt: skip
     assert done.rc == 0, done.output()
     (level,) = result_of(output).levels
-    lines: list[dict[str, Any]] = [json.loads(line) for line in record.read_text().splitlines()]
+    lines: list[JsonDict] = [json.loads(line) for line in record.read_text().splitlines()]
     lines = lines[level.counts.warm_up :]
     assert level.counts.succeeded == len(lines) == 20
     first = statistics.median(line["chunks"][0][0] - line["read"] for line in lines)

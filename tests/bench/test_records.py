@@ -21,11 +21,11 @@ def row(*responses: dict[str, object], **changes: object) -> dict[str, object]:
         "credit_issued_ns": 99_500_000_000, "request_start_ns": 100_000_000_000,
         "request_end_ns": 102_000_000_000, "benchmark_phase": "profiling", "was_cancelled": False,
     }  # fmt: skip
-    made: dict[str, object] = {
+    record: dict[str, object] = {
         "metadata": metadata, "start_perf_ns": 10_000_000_000, "status": 200,
         "responses": list(responses),
     }  # fmt: skip
-    return {**made, **changes}
+    return {**record, **changes}
 
 
 COUNTS = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}}
@@ -78,8 +78,8 @@ def test_two_chunks_of_one_read_have_no_gap() -> None:
 def test_failures_are_counted_by_a_short_text() -> None:
     error = {"code": 503, "type": "Service Unavailable", "message": "busy " * 1000}
     assert parse_record(row(status=503, error=error)).error == "HTTP 503"
-    other = {"code": None, "type": "ClientConnectorError", "message": ""}
-    assert parse_record(row(error=other)).error == "ClientConnectorError"
+    second = {"code": None, "type": "ClientConnectorError", "message": ""}
+    assert parse_record(row(error=second)).error == "ClientConnectorError"
     assert parse_record(row()).error == "answer without a token"
 
 

@@ -22,11 +22,11 @@ def test_a_quantile_lies_between_its_neighbours() -> None:
 
 def test_the_99th_percentile_of_few_values_has_no_upper_end() -> None:
     few = stats.quantile_estimate([float(i) for i in range(40)], 0.99)
-    many = stats.quantile_estimate([float(i) for i in range(4000)], 0.99)
+    several = stats.quantile_estimate([float(i) for i in range(4000)], 0.99)
     assert few.high is None
-    assert many.low is not None
-    assert many.high is not None
-    assert many.low < many.value < many.high
+    assert several.low is not None
+    assert several.high is not None
+    assert several.low < several.value < several.high
 
 
 def test_intervals_of_the_median_cover_it_about_as_often_as_they_say() -> None:

@@ -68,12 +68,12 @@ def scenario() -> Scenario:
 
 
 def order(tmp_path: Path, *values: JsonValue, **changes: Any) -> Order:
-    made = Order("tokens_rate", {KEY: values}, 9, scenario(), "chat", tmp_path / "o.yaml")
-    return Order(**{**made.__dict__, **changes})
+    usual = Order("tokens_rate", {KEY: values}, 9, scenario(), "chat", tmp_path / "o.yaml")
+    return Order(**{**usual.__dict__, **changes})
 
 
 def quiet(text: str) -> None:
-    """Progress that nobody reads."""
+    """Progress that is not read."""
 
 
 def test_a_better_setting_is_proved_and_written(home: Path, tmp_path: Path, url: str) -> None:

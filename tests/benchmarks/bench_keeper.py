@@ -43,8 +43,8 @@ def main() -> None:
             with contextlib.ExitStack() as stack:
                 watched = {OURS: [rig.keeper("bench")]}
                 for kind in peers.kinds():
-                    place = Path(folder, kind.replace(" ", "-"))
-                    peer = stack.enter_context(peers.started(kind, place))
+                    folder_of_kind = Path(folder, kind.replace(" ", "-"))
+                    peer = stack.enter_context(peers.started(kind, folder_of_kind))
                     watched[f"{kind}, one program"] = [peer.pid]
                 time.sleep(3)
                 for name in watched:

@@ -74,8 +74,8 @@ def measure(rig: Rig, folder: Path, names: list[str], medians: dict[str, dict[in
             for peer in supervisors
         }
         times = alternate(works, ROUNDS)
-    shown = {f"{name}, {count} running": seconds for name, seconds in times.items()}
-    table(shown, f"{VERSION}, {count} running")
+    figures = {f"{name}, {count} running": seconds for name, seconds in times.items()}
+    table(figures, f"{VERSION}, {count} running")
     for name, seconds in times.items():
         medians.setdefault(name, {})[count] = sorted(seconds)[len(seconds) // 2]
 

@@ -21,10 +21,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from launcher.bench.records import read_records
 from tests.support import ROOT
+from tests.support.decoded import JsonDict
 from tests.support.known_server import MODES
 
 TOKENIZER = ROOT / "profiles" / "tiny-ernie"
@@ -56,7 +56,7 @@ class Server:
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline().split()[-1])
 
-    def lines(self) -> list[dict[str, Any]]:
+    def lines(self) -> list[JsonDict]:
         return [json.loads(line) for line in self.record.read_text().splitlines()]
 
     def close(self) -> None:
@@ -147,7 +147,7 @@ def guidellm_own(folder: Path) -> Reported:
     )  # fmt: skip
 
 
-def truth(lines: list[dict[str, Any]]) -> Reported:
+def truth(lines: list[JsonDict]) -> Reported:
     """What the server recorded: as `Reported`, and ITL as the mean gap between chunks."""
     ttft, ttfa, gaps = [], [], []
     for line in lines:
@@ -167,7 +167,7 @@ Command = Callable[[str, Server, Path, int, int], list[str]]
 
 def measure(
     python: str, command: Command, count: int, at_once: int, *options: str
-) -> tuple[Path, list[dict[str, Any]], float, float, float]:
+) -> tuple[Path, list[JsonDict], float, float, float]:
     """Run a generator: its folder, the server's lines, start-up, wall and processor seconds."""
     folder = Path(tempfile.mkdtemp(prefix="generators-"))
     server = Server(folder, *options)
@@ -198,7 +198,7 @@ def main() -> None:
         "aiperf": {"aiperf": aiperf_own, "aiperf, our formulas": aiperf_ours},
         "guidellm": {"guidellm": guidellm_own},
     }
-    rows: list[dict[str, Any]] = []
+    rows: list[JsonDict] = []
     for mode in MODES:
         for name, python in pythons.items():
             folder, lines, startup, wall, cpu = measure(
@@ -207,7 +207,7 @@ def main() -> None:
             actual = truth(lines)
             for label, read in readers[name].items():
                 got = read(folder)
-                row: dict[str, Any] = {"mode": mode, "generator": label, "startup_s": startup}
+                row: JsonDict = {"mode": mode, "generator": label, "startup_s": startup}
                 row |= {"wall_s": wall, "cpu_s": cpu, "load": os.getloadavg()[0]}
                 for field in ("ttft", "ttfa", "itl"):
                     own, true = getattr(got, field), getattr(actual, field)

@@ -32,17 +32,21 @@ def test_values_are_told_by_the_path_of_their_key() -> None:
 
 
 def test_an_origin_is_that_of_the_key_or_of_the_section_around_it() -> None:
-    told = origins_of(
+    origins = origins_of(
         {"model": "m", "smoke": {"tags": ["quick"]}, "host": "h"},
         model=Origin("p.yaml", 2, 1), smoke=Origin("o.yaml", 5, 1, "overlay"),
         host=Origin("default"),
     )  # fmt: skip
-    assert told == {"model": "p.yaml:2:1", "smoke.tags": "o.yaml:5:1 (overlay)", "host": "default"}
+    assert origins == {
+        "model": "p.yaml:2:1",
+        "smoke.tags": "o.yaml:5:1 (overlay)",
+        "host": "default",
+    }
 
 
 def test_without_a_record_the_plan_tells_what_it_knows() -> None:
-    told = origins_of({"max-model-len": 9, "host": "h"})
-    assert told == {"max-model-len": "p.yaml:4:1", "host": UNKNOWN}
+    origins = origins_of({"max-model-len": 9, "host": "h"})
+    assert origins == {"max-model-len": "p.yaml:4:1", "host": UNKNOWN}
 
 
 def test_the_same_values_have_the_same_hash_in_any_order() -> None:

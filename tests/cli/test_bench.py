@@ -66,9 +66,9 @@ def test_a_baseline_that_is_held_and_one_that_is_missed_for_the_right_reason(
     stub_generator.install(home, SLOW, SLOW, SLOW, SLOW, SLOW, SLOW, slower)
     base = str(tmp_path / "base.json")
     assert run_cli("bench", url, *QUICK, "--output", base).rc == 0
-    held = run_cli("bench", url, *QUICK, "--baseline", base)
-    assert held.rc == 0, held.output()
-    assert "PASS  baseline ttft.p50 at c2" in held.stdout
+    compared = run_cli("bench", url, *QUICK, "--baseline", base)
+    assert compared.rc == 0, compared.output()
+    assert "PASS  baseline ttft.p50 at c2" in compared.stdout
     missed = run_cli("bench", url, *QUICK, "--baseline", base, "--json")
     assert missed.rc == 1, missed.output()
     assert {error["code"] for error in missed.json["errors"]} == {"bench-regression"}

@@ -55,16 +55,16 @@ def test_every_error_has_its_code(
 ) -> None:  # fmt: skip
     argv = ["status", "--json"] if as_json else ["status"]
     assert run(raises(error), argv) == code
-    shown = capsys.readouterr()
-    assert "Traceback" not in shown.err
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
     if as_json:
-        envelope = json.loads(shown.out)
+        envelope = json.loads(captured.out)
         assert (envelope["exit_code"], [e["code"] for e in envelope["errors"]]) == (code, names)
         if not isinstance(error, click.UsageError):
             assert envelope["command"] == "status"
     else:
-        assert shown.out == ""
-        assert shown.err
+        assert captured.out == ""
+        assert captured.err
 
 
 def test_what_needs_no_word_gets_none(capsys: pytest.CaptureFixture[str]) -> None:

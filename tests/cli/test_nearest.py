@@ -32,8 +32,8 @@ def test_a_noun_has_words_of_its_own() -> None:
 def test_the_table_names_only_what_there_is() -> None:
     groups = {"profiles": VERBS["profiles"], "engine": VERBS["engine"]}
     for group, meanings in table._MEANINGS.items():
-        words = [word for names in meanings.values() for word in names.split()]
-        assert len(words) == len(set(words)), "a word has one meaning"
+        every_word = [word for names in meanings.values() for word in names.split()]
+        assert len(every_word) == len(set(every_word)), "a word has one meaning"
         for verbs in meanings:
             for verb in verbs:
                 first = group or verb.partition(" ")[0]

@@ -101,16 +101,16 @@ def test_a_server_that_died_has_a_card_that_fails(rig: Rig) -> None:
 
 def test_what_is_wrong_is_said_before_anything_is_asked(rig: Rig) -> None:
     rig.up(smoke=CHECKS)
-    other = rig.path("other.json")
-    Path(other).write_text("{}")
+    second = rig.path("other.json")
+    Path(second).write_text("{}")
     for arguments, code in (
-        (("--smoke", other), "unreadable-run"),
-        (("--bench", other), "unreadable-run"),
+        (("--smoke", second), "unreadable-run"),
+        (("--bench", second), "unreadable-run"),
         (("--html", rig.path("missing/card.html")), "report-not-written"),
-        (("--html", other, "--junit", other), "duplicate-report-path"),
+        (("--html", second, "--junit", second), "duplicate-report-path"),
     ):
         assert rig.errors(rig.run("report", "one", "--json", *arguments)) == [code], arguments
-    both = rig.run("report", "one", "--smoke", other, "--run-smoke")
+    both = rig.run("report", "one", "--smoke", second, "--run-smoke")
     assert both.rc == 2
     assert "exclude each other" in both.stderr
     assert rig.errors(rig.run("report", "two", "--json")) == ["unknown-instance"]

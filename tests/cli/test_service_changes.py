@@ -51,10 +51,10 @@ def test_logs_and_events_are_followed_over_a_rollout(shop: ServiceRig) -> None:
         "the end of the second rollout",
     )
     assert events.end() == 130
-    told = [json.loads(line) for line in events.lines[:-1]]
-    rollouts = [event["message"] for event in told if event["event"] == "rollout"]
+    events_told = [json.loads(line) for line in events.lines[:-1]]
+    rollouts = [event["message"] for event in events_told if event["event"] == "rollout"]
     assert "begins" in rollouts[-2], rollouts
-    ended = [e for e in told if e["event"] == "state" and e["instance"] == old[0]]
+    ended = [e for e in events_told if e["event"] == "state" and e["instance"] == old[0]]
     assert ended[-1]["state"] == "stopped"
     logs.wait_for(f"Server replicas/{new[0]} is UP")
     assert logs.end() == 130
@@ -112,8 +112,8 @@ def test_what_failed_the_first_deploy_is_diagnosed(shop: ServiceRig) -> None:
     assert (stopped.rc, shop.errors(stopped)) == (1, ["not-ready"])
     smoke = shop.run("smoke", "shop", "--json")
     assert (smoke.rc, shop.errors(smoke)) == (3, ["service-not-ready"])
-    for words in (("scale", "shop", "2"), ("restart", "shop")):
-        refused = shop.run(*words, "--json")
+    for arguments in (("scale", "shop", "2"), ("restart", "shop")):
+        refused = shop.run(*arguments, "--json")
         assert (refused.rc, shop.errors(refused)) == (3, ["service-stopped"]), refused.output()
 
 

@@ -39,9 +39,9 @@ def test_logs_are_those_of_every_instance_by_name(served: ServiceRig) -> None:
     assert ran.rc == 0, ran.output()
     names = {line.partition("|")[0].strip() for line in ran.stdout.splitlines()}
     assert names == {"shop-door", *served.members()} - _silent(served)
-    shown = served.run("logs", profile(served), "--json").json["data"]
-    assert shown["source"] == "engine"
-    assert shown["lines"] == len(shown["text"])
+    records = served.run("logs", profile(served), "--json").json["data"]
+    assert records["source"] == "engine"
+    assert records["lines"] == len(records["text"])
 
 
 def _silent(served: ServiceRig) -> set[str]:
@@ -153,7 +153,7 @@ def test_diagnose_of_a_service_that_works(served: ServiceRig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code"),
+    ("arguments", "code"),
     [
         (("drill", "SHOP", "--yes"), "service-not-drilled"),
         (("drill", "REPLICA", "--yes"), "service-not-drilled"),
@@ -170,26 +170,26 @@ def test_diagnose_of_a_service_that_works(served: ServiceRig) -> None:
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_what_would_break_the_service_is_refused(
-    served: ServiceRig, words: tuple[str, ...], code: str
+    served: ServiceRig, arguments: tuple[str, ...], code: str
 ) -> None:
     named = {"SHOP": "shop", "DOOR": "shop-door", "REPLICA": served.members()[0],
              "PROFILE": profile(served)}  # fmt: skip
     before = served.state["members"]
-    ran = served.run(*(named.get(word, word) for word in words), "--json")
+    ran = served.run(*(named.get(word, word) for word in arguments), "--json")
     assert (ran.rc, served.errors(ran)) == (3, [code]), ran.output()
     assert ran.json["errors"][0]["remedy"]
     assert served.state["members"] == before
 
 
 def test_the_json_is_that_of_the_payloads(served: ServiceRig) -> None:
-    for words in (
+    for arguments in (
         ("status",), ("status", "shop"), ("history", "shop"), ("top", "--once"),
         ("wait", "shop", "--for", "ready"), ("probe", "shop", "--ready"), ("incidents", "shop"),
         ("diagnose", "shop"), ("logs", "shop"), ("deploy", profile(served)),
         ("deploy", profile(served), "--dry-run", "--set", "env={X: 1}"),
         ("lock", "shop", "-m", "a test"), ("unlock", "shop"),
     ):  # fmt: skip
-        check(served.run(*words, "--json"))
+        check(served.run(*arguments, "--json"))
 
 
 def test_a_service_is_completed_by_its_name(served: ServiceRig) -> None:

@@ -113,9 +113,9 @@ def test_profiles_are_listed_in_groups(home: Path) -> None:
     lines = show("profiles", "list", columns=120, home=home).lines
     groups = ["FastDeploy", "Other engines", "Hosted", "Tests (small enough for a CPU)"]
     assert [line for line in lines if line in groups] == groups
-    place = {name: lines.index(name) for name in groups}
+    line_of = {name: lines.index(name) for name in groups}
     tiny = next(i for i, line in enumerate(lines) if "ernie-tiny-cpu.yaml" in line)
-    assert tiny > place[groups[3]]
+    assert tiny > line_of[groups[3]]
     assert any("\u2026" in line for line in lines), "long values are cut"
 
 
@@ -177,8 +177,8 @@ def test_up_shows_one_live_line(rig: Rig, columns: int) -> None:
     assert screen.clean
     assert "\x1b[?25l" not in screen.raw, "the cursor is never hidden"
     order = ["started", "loaded       load weights (", "listening", "ready", "one is ready"]
-    found = [next(i for i, line in enumerate(screen.lines) if word in line) for word in order]
-    assert found == sorted(found), screen.text
+    positions = [next(i for i, line in enumerate(screen.lines) if word in line) for word in order]
+    assert positions == sorted(positions), screen.text
     assert "45 %" not in screen.text, "the live line is gone"
     rig.down()
 

@@ -7,16 +7,16 @@ is a healthy server. A wrong cause is worse than none.
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from launcher.diagnose import Diagnosis, of_folder
+from tests.support.decoded import JsonDict
 
 CASES = {p.stem: json.loads(p.read_text()) for p in Path(__file__).parent.glob("cases/*.json")}
 
 
-def diagnosed(case: dict[str, Any], folder: Path, engine: str | None) -> Diagnosis:
+def diagnosed(case: JsonDict, folder: Path, engine: str | None) -> Diagnosis:
     for name, lines in case["logs"].items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,13 +24,13 @@ def diagnosed(case: dict[str, Any], folder: Path, engine: str | None) -> Diagnos
     return of_folder(folder, engine)
 
 
-def judgement(case: dict[str, Any], answer: Diagnosis) -> str:
+def judgement(case: JsonDict, answer: Diagnosis) -> str:
     """Right, partly (the rule is among the others), unrecognised, or wrong."""
     if answer.rule_id in case["rules"] or not (case["rules"] or answer.conclusive):
         return "right"
     if not case["rules"] or answer.kind in ("failure", "request", "symptom"):
-        others = {finding.rule_id for finding in answer.alternatives}
-        return "partly" if others & set(case["rules"]) else "wrong"
+        rest = {finding.rule_id for finding in answer.alternatives}
+        return "partly" if rest & set(case["rules"]) else "wrong"
     return "unrecognised"
 
 

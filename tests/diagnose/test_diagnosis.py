@@ -541,7 +541,7 @@ def test_within_one_incident_the_engines_own_rule_says_more(
     log = write(tmp_path / "log", server__log=text) / "server.log"
     answer = diagnose([log], rules)
     assert answer.rule_id == rule_id
-    assert {answer.rule_id, *(other.rule_id for other in answer.alternatives)} == {
+    assert {answer.rule_id, *(second.rule_id for second in answer.alternatives)} == {
         OWN.id if "engine" in line else ANY.id for line in lines.values()
     }
 

@@ -35,10 +35,10 @@ def test_an_answer_without_evidence() -> None:
 def test_an_answer_can_have_another_rule_as_its_first_cause_or_none() -> None:
     answer = Diagnosis("ED-Y", "a cause", "a remedy", True, "gpu", EVIDENCE, notes=("a note",))
     assert answer.first is not None
-    other = answer.with_first(FINDING, (answer.first,))
-    assert other.first == FINDING
-    assert other.alternatives == (answer.first,)
-    assert other.with_first(answer.first, ()) == answer
+    second = answer.with_first(FINDING, (answer.first,))
+    assert second.first == FINDING
+    assert second.alternatives == (answer.first,)
+    assert second.with_first(answer.first, ()) == answer
     none = answer.with_first(None, ())
     assert none == Diagnosis(None, "", "", False, notes=("a note",))
     assert none.first is None

@@ -119,7 +119,7 @@ def test_noise_is_noise_whoever_says_it(head: str, tmp_path: Path) -> None:
 def test_a_key_error_is_the_weights_only_where_a_weight_is_named(head: str, tmp_path: Path) -> None:
     weight = diagnosed(tmp_path, f"{head}KeyError: 'layers.0.mlp.experts.w13_weight'\n")
     assert weight.rule_id == "ED-VLLM-WEIGHT-UNKNOWN"
-    for other in ("KeyError", "KeyError: 'model'", "KeyError: 'layers'"):
-        answer = diagnosed(tmp_path, f"{head}{other}\n")
+    for second in ("KeyError", "KeyError: 'model'", "KeyError: 'layers'"):
+        answer = diagnosed(tmp_path, f"{head}{second}\n")
         assert answer.rule_id is None
-        assert [line.text for line in answer.first_errors] == [f"{head}{other}"]
+        assert [line.text for line in answer.first_errors] == [f"{head}{second}"]

@@ -10,9 +10,9 @@ from launcher.errors import UsageError
 
 @pytest.mark.parametrize("names", [("4",), ("exit-code", "4"), ("exit", "4")])
 def test_an_exit_code_is_called_by_its_number(names: tuple[str, ...]) -> None:
-    shown = page(names)
-    assert isinstance(shown, ExitCodePage)
-    assert shown.id == "4"
+    text = page(names)
+    assert isinstance(text, ExitCodePage)
+    assert text.id == "4"
 
 
 @pytest.mark.parametrize(

@@ -22,14 +22,14 @@ def _haproxy_is_installed() -> None:
 @pytest.fixture
 def replica() -> Iterator[MakeReplica]:
     """Makes replicas and stops them at the end."""
-    made: list[Replica] = []
+    replicas: list[Replica] = []
 
     def make(name: str) -> Replica:
-        made.append(Replica(name))
-        return made[-1]
+        replicas.append(Replica(name))
+        return replicas[-1]
 
     yield make
-    for one in made:
+    for one in replicas:
         one.stop()
 
 

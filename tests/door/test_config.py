@@ -3,7 +3,6 @@
 import dataclasses
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,6 +10,7 @@ from launcher.door.config import DoorSettings, Server, frame_of, render, server_
 from launcher.door.key_maps import write_maps
 from launcher.door.keys import KeyTable
 from launcher.door.messages import GatewayServer
+from tests.support.decoded import JsonDict
 from tests.support.haproxies import program
 
 SETTINGS = DoorSettings("chat", certificate="/etc/ernie/chat.pem", replica_connections=64)
@@ -69,13 +69,13 @@ def test_servers_do_not_change_the_frame_and_everything_else_does() -> None:
     frame = frame_of(render(SETTINGS, SERVERS))
     assert len(frame) == 16
     assert frame == frame_of(render(SETTINGS, SERVERS[:1])) == frame_of(render(SETTINGS, ()))
-    changes: tuple[dict[str, Any], ...] = (
+    changes: tuple[JsonDict, ...] = (
         {"retry_after": 6}, {"response_timeout": 60.0}, {"certificate": None}, {"name": "talk"},
         {"max_connections": 10}, {"exporter": False},
     )  # fmt: skip
-    others = {frame_of(render(dataclasses.replace(SETTINGS, **change), ())) for change in changes}
-    assert len(others) == len(changes)
-    assert frame not in others
+    frames = {frame_of(render(dataclasses.replace(SETTINGS, **change), ())) for change in changes}
+    assert len(frames) == len(changes)
+    assert frame not in frames
     assert frame_of("global\n    description mine\n") == ""
 
 
@@ -98,7 +98,7 @@ def test_a_bound_of_each_server_changes_its_words_only_where_it_is_set() -> None
         {"retry_buffer": 1000},
     ],
 )
-def test_what_a_configuration_cannot_hold_is_refused(changes: dict[str, Any]) -> None:
+def test_what_a_configuration_cannot_hold_is_refused(changes: JsonDict) -> None:
     with pytest.raises(ValueError, match=r"cannot be|at least"):
         render(dataclasses.replace(SETTINGS, **changes), SERVERS)
 
@@ -110,7 +110,7 @@ def test_what_a_configuration_cannot_hold_is_refused(changes: dict[str, Any]) ->
         {"ready_port": 70000}, {"weight": 257}, {"weight": -1},
     ],
 )  # fmt: skip
-def test_a_server_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
+def test_a_server_that_cannot_be_is_refused(changes: JsonDict) -> None:
     with pytest.raises(ValueError, match=r"cannot be|not a port|not between"):
         dataclasses.replace(SERVERS[0], **changes)
 

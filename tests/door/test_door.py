@@ -104,9 +104,9 @@ def test_a_change_that_was_cut_off_is_completed(service: Service) -> None:
     first, _ = servers_of(service)
     config_path(service.instance).write_text(render(SETTINGS, [first]))
     assert apply(SETTINGS, [first]).removed == ("b",)
-    other = dataclasses.replace(SETTINGS, retry_after=11)
-    config_path(service.instance).write_text(render(other, [first]))
-    assert apply(other, [first]).reloaded
+    second = dataclasses.replace(SETTINGS, retry_after=11)
+    config_path(service.instance).write_text(render(second, [first]))
+    assert apply(second, [first]).reloaded
 
 
 def test_a_configuration_that_haproxy_refuses_changes_nothing(
@@ -114,9 +114,9 @@ def test_a_configuration_that_haproxy_refuses_changes_nothing(
 ) -> None:
     before, frame = config_path(service.instance).read_text(), service.door.frame()
     # A larger buffer than HAProxy takes: its own check refuses it.
-    bad = dataclasses.replace(SETTINGS, retry_buffer=2**40)
+    broken = dataclasses.replace(SETTINGS, retry_buffer=2**40)
     with pytest.raises(PreconditionError) as caught:
-        apply(bad, servers_of(service))
+        apply(broken, servers_of(service))
     assert caught.value.problems[0].code == "door-config-refused"
     assert "tune.bufsize" in str(caught.value)
     assert config_path(service.instance).read_text() == before

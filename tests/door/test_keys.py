@@ -92,7 +92,7 @@ def test_the_replica_gets_its_own_key_and_never_the_client_s(
     for headers in (bearer(FIRST), {"authorization": f"bearer {FIRST}"}, {"x-api-key": FIRST}):
         assert ask(door, headers).status == 200, headers
     assert ask(door, {}, "/health").status == 200
-    assert [seen["authorization"] for seen in one.requests] == [f"Bearer {ENGINE_KEY}"] * 4
+    assert [observed["authorization"] for observed in one.requests] == [f"Bearer {ENGINE_KEY}"] * 4
     assert FIRST not in json.dumps(one.requests)
 
 
@@ -220,8 +220,8 @@ def test_keys_change_while_requests_run(
             response.read()
             statuses.append(response.status)
 
-    others = [threading.Thread(target=go_on) for _ in range(3)]
-    for thread in others:
+    threads = [threading.Thread(target=go_on) for _ in range(3)]
+    for thread in threads:
         thread.start()
     steps = ((before, (200, 401)), (both, (200, 200)), (after, (401, 200)))
     for _ in range(20):
@@ -230,7 +230,7 @@ def test_keys_change_while_requests_run(
             assert tuple(ask(door, bearer(key)).status for key in (FIRST, SECOND)) == expected
             assert not update_running(stats, keys)
     stop.set()
-    for thread in others:
+    for thread in threads:
         thread.join()
     assert len(statuses) > 20
     assert set(statuses) == {200}

@@ -118,17 +118,17 @@ def test_keys_of_clients_hold_in_both_dialects(
         gateway=GatewayServer(to.port, to.ready_port, DIGEST),
         keys=KeyTable(str(tmp_path), SALT, (row,), KEY),
     )
-    for path, asked in ((MESSAGES, gateway), ("/v1/chat/completions", one)):
+    for path, upstream in ((MESSAGES, gateway), ("/v1/chat/completions", one)):
         answer = ask(door, path, None, headers)
         assert answer[0] == status
         if status == 401:
             body = json.loads(answer[1])
             assert (body["type"], body["error"]["type"]) == ("error", "authentication_error")
-            assert asked.requests == []
+            assert upstream.requests == []
         else:
-            assert len(asked.requests) == 1
-            assert f"Bearer {KEY}" in str(asked.requests[0])
-            assert CLIENT_KEY not in str(asked.requests[0])
+            assert len(upstream.requests) == 1
+            assert f"Bearer {KEY}" in str(upstream.requests[0])
+            assert CLIENT_KEY not in str(upstream.requests[0])
 
 
 def test_a_gateway_that_is_away_takes_nothing_else_down(

@@ -42,14 +42,14 @@ def test_a_refused_configuration_leaves_the_worker(replica: MakeReplica, haproxy
 def test_requests_of_the_worker_before_are_counted_and_end(
     replica: MakeReplica, haproxy: RunDoor
 ) -> None:
-    one, other = replica("a"), replica("b")
+    one, second = replica("a"), replica("b")
     one.behaviour = "stream"
     running = haproxy(one.server())
     client = running.connection()
     client.request("POST", "/v1/chat/completions", b"{}")
     answer = client.getresponse()
     assert answer.readline() == b"data: a\n"
-    running.write(render(OTHER, [one.server(), other.server()]))
+    running.write(render(OTHER, [one.server(), second.server()]))
     assert reload(running.master).done
     assert running.door.server("a").sessions == 1
     assert running.door.server("b").is_idle
@@ -75,8 +75,8 @@ def test_no_master_listens(tmp_path: Path) -> None:
 def test_reloads_under_load_lose_no_request(
     replica: MakeReplica, haproxy: RunDoor, reloads: int
 ) -> None:
-    one, other = replica("a"), replica("b")
-    running = haproxy(one.server(), other.server())
+    one, second = replica("a"), replica("b")
+    running = haproxy(one.server(), second.server())
     stop = threading.Event()
     failures: list[object] = []
     counts: list[int] = []
@@ -106,7 +106,7 @@ def test_reloads_under_load_lose_no_request(
         thread.start()
     for number in range(reloads):
         values = DoorSettings("chat", retry_after=number + 20)
-        running.write(render(values, [one.server(), other.server()]))
+        running.write(render(values, [one.server(), second.server()]))
         assert reload(running.master).done
     stop.set()
     for thread in clients:

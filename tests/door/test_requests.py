@@ -60,23 +60,23 @@ def test_a_replica_that_is_not_ready_gets_nothing(replica: MakeReplica, haproxy:
 def test_a_replica_that_closes_without_an_answer_loses_nothing(
     replica: MakeReplica, haproxy: RunDoor, length: int
 ) -> None:
-    bad, good = replica("bad"), replica("good")
-    bad.behaviour = "close"
-    running = haproxy(bad.server(), good.server())
+    refused, working = replica("bad"), replica("good")
+    refused.behaviour = "close"
+    running = haproxy(refused.server(), working.server())
     body = b"x" * length
     for _ in range(20):
         answer = post(running, body)
         assert answer.status == 200
         assert body_of(answer) == {"replica": "good", "length": length}
-    assert bad.requests
-    assert {request["length"] for request in bad.requests} == {length}
+    assert refused.requests
+    assert {request["length"] for request in refused.requests} == {length}
     totals = running.door.totals()
-    assert totals.backend.retries == totals.backend.redispatches == len(bad.requests)
+    assert totals.backend.retries == totals.backend.redispatches == len(refused.requests)
 
 
 def test_a_replica_that_is_gone_loses_nothing(replica: MakeReplica, haproxy: RunDoor) -> None:
-    gone, good = replica("gone"), replica("good")
-    running = haproxy(gone.server(), good.server())
+    gone, working = replica("gone"), replica("good")
+    running = haproxy(gone.server(), working.server())
     gone.stop()
     assert {post(running, MEGABYTE).status for _ in range(20)} == {200}
 
@@ -84,9 +84,9 @@ def test_a_replica_that_is_gone_loses_nothing(replica: MakeReplica, haproxy: Run
 def test_a_body_that_arrives_in_parts_is_sent_again_whole(
     replica: MakeReplica, haproxy: RunDoor
 ) -> None:
-    bad, good = replica("bad"), replica("good")
-    bad.behaviour = "close"
-    running = haproxy(bad.server(weight=256), good.server(weight=1))
+    refused, working = replica("bad"), replica("good")
+    refused.behaviour = "close"
+    running = haproxy(refused.server(weight=256), working.server(weight=1))
     parts = 8
     for _ in range(3):
         connection = running.connection()
@@ -97,7 +97,7 @@ def test_a_body_that_arrives_in_parts_is_sent_again_whole(
             size = len(MEGABYTE) // parts
             connection.send(MEGABYTE[number * size : (number + 1) * size])
         assert body_of(connection.getresponse())["length"] == len(MEGABYTE)
-    assert {request["length"] for request in bad.requests} <= {len(MEGABYTE)}
+    assert {request["length"] for request in refused.requests} <= {len(MEGABYTE)}
 
 
 def test_a_body_larger_than_the_buffer_arrives(replica: MakeReplica, haproxy: RunDoor) -> None:
@@ -108,9 +108,9 @@ def test_a_body_larger_than_the_buffer_arrives(replica: MakeReplica, haproxy: Ru
 def test_an_answer_that_has_begun_is_never_sent_again(
     replica: MakeReplica, haproxy: RunDoor
 ) -> None:
-    cut, other = replica("cut"), replica("other")
+    cut, second = replica("cut"), replica("other")
     cut.behaviour = "cut"
-    running = haproxy(cut.server(), other.server(weight=0))
+    running = haproxy(cut.server(), second.server(weight=0))
     running.door.set_weight("other", 1)
     running.door.set_weight("cut", 256)
     for _ in range(5):
@@ -120,7 +120,7 @@ def test_an_answer_that_has_begun_is_never_sent_again(
                 answer.read()
     totals = running.door.totals()
     assert cut.requests
-    assert len(cut.requests) + len(other.requests) == 5
+    assert len(cut.requests) + len(second.requests) == 5
     assert totals.backend.retries == 0
 
 
@@ -248,14 +248,14 @@ def test_request_ids_are_kept_or_made(replica: MakeReplica, haproxy: RunDoor) ->
     running = haproxy(one.server())
     answer = post(running, headers={"X-Request-ID": "client-1.a:b"})
     assert answer.getheader("X-Request-ID") == "client-1.a:b"
-    made = {post(running).getheader("X-Request-ID") for _ in range(3)}
-    assert len({uuid.UUID(text) for text in made if text}) == 3
-    for bad in ('a b"c', "x" * 129, "$(id)"):
-        answer = post(running, headers={"X-Request-ID": bad})
+    identifiers = {post(running).getheader("X-Request-ID") for _ in range(3)}
+    assert len({uuid.UUID(text) for text in identifiers if text}) == 3
+    for refused in ('a b"c', "x" * 129, "$(id)"):
+        answer = post(running, headers={"X-Request-ID": refused})
         assert uuid.UUID(answer.getheader("X-Request-ID") or "")
     sent = [request["x-request-id"] for request in one.requests]
     assert sent[0] == "client-1.a:b"
-    assert made <= set(sent)
+    assert identifiers <= set(sent)
     for one_id in sent:
         wait_for(lambda: f"access id={one_id} " in running.log(), f"{one_id} in the log")  # noqa: B023
 

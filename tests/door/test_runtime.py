@@ -76,31 +76,31 @@ def test_a_server_is_checked_by_its_keepers_readyz(replica: MakeReplica, haproxy
 
 
 def test_a_server_is_idle_when_its_stream_has_ended(replica: MakeReplica, haproxy: RunDoor) -> None:
-    one, other = replica("a"), replica("b")
+    one, second = replica("a"), replica("b")
     one.behaviour = "stream"
     running = haproxy(one.server())
     client = running.connection()
     client.request("POST", "/v1/chat/completions", b"{}")
     answer = client.getresponse()
     assert answer.readline() == b"data: a\n"
-    running.door.add(running.settings, other.server())
+    running.door.add(running.settings, second.server())
     running.door.drain("a")
     with pytest.raises(DeadlineError) as caught:
         running.door.remove("a", deadline=0.0)
     assert caught.value.problems[0].code == "requests-running"
     assert running.door.server("a").state == "maint"
 
-    seen: list[int] = []
+    counts: list[int] = []
     waiting = threading.Thread(
         target=running.door.wait_until_idle,
-        args=("a", 600.0, lambda state: seen.append(state.sessions)),
+        args=("a", 600.0, lambda state: counts.append(state.sessions)),
     )
     waiting.start()
-    wait_for(lambda: seen == [1], "the running request is reported")
+    wait_for(lambda: counts == [1], "the running request is reported")
     one.release.set()
     assert answer.read().endswith(b"data: [DONE]\n\n")
     waiting.join()
-    assert seen == [1, 0]
+    assert counts == [1, 0]
     running.door.remove("a")
     assert [state.name for state in running.door.servers()] == ["b"]
 

@@ -80,13 +80,13 @@ WRONG: list[tuple[str, JsonDict, JsonDict, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("version", "group", "keys", "place", "text"), WRONG)
+@pytest.mark.parametrize(("version", "group", "keys", "where", "text"), WRONG)
 def test_what_is_wrong_is_told_at_its_place(
-    tmp_path: Path, version: str, group: JsonDict, keys: JsonDict, place: str, text: str
+    tmp_path: Path, version: str, group: JsonDict, keys: JsonDict, where: str, text: str
 ) -> None:
     one = load(tmp_path, group, **keys)
     problems = [p for p in judge(one, version) if text in p.message]
-    assert [p.where for p in problems] == [one.where(place)], judge(one, version)
+    assert [p.where for p in problems] == [one.where(where)], judge(one, version)
     assert (problems[0].where or "").count(":") == 2  # file, line and column
 
 
@@ -112,8 +112,8 @@ def test_what_is_right_is_admitted(
 @pytest.mark.parametrize("engine", ["vllm", "transformers"])
 def test_other_engines_refuse_groups(tmp_path: Path, engine: str) -> None:
     one = load(tmp_path)
-    other = load(tmp_path, engine=engine)
-    problems = engines.get(engine).validate(other, None)
+    second = load(tmp_path, engine=engine)
+    problems = engines.get(engine).validate(second, None)
     assert ("key-not-supported", one.where("service.group")) in [
         (p.code, p.where) for p in problems
     ]
@@ -127,13 +127,13 @@ def test_an_instance_has_its_role_its_router_and_what_its_kind_adds(tmp_path: Pa
         max_num_seqs=8, tensor_parallel_size=2, engine_args={"block-size": 64}, env={"A": "1"},
     )  # fmt: skip
     decode = plan(facts().part(one, "decode", "127.0.0.1:30000"))
-    words = " ".join(decode.argv)
-    assert "--splitwise-role decode" in words
-    assert "--router 127.0.0.1:30000" in words
-    assert "--max-num-seqs 64" in words
-    assert "--tensor-parallel-size 1" in words
-    assert words.count("--block-size") == 1
-    assert "--block-size 32" in words
+    command = " ".join(decode.argv)
+    assert "--splitwise-role decode" in command
+    assert "--router 127.0.0.1:30000" in command
+    assert "--max-num-seqs 64" in command
+    assert "--tensor-parallel-size 1" in command
+    assert command.count("--block-size") == 1
+    assert "--block-size 32" in command
     assert {e.name: e.value for e in decode.env}["A"] == "2"
     prefill = plan(facts().part(one, "prefill", "127.0.0.1:30000"))
     assert "--block-size 64" in " ".join(prefill.argv)
@@ -156,34 +156,34 @@ def test_an_instance_listens_where_the_router_looks_and_is_asked_for_no_completi
 
 def router(folder: Path, version: str, program: str | None = None, **keys: Any) -> LaunchPlan:
     one = load(folder, {"prefill": {"replicas": 2}}, **keys)
-    made = facts().router(one, ENGINE.release(version), program)
-    return plan(made, version)
+    router_plan = facts().router(one, ENGINE.release(version), program)
+    return plan(router_plan, version)
 
 
 def test_the_python_router(tmp_path: Path) -> None:
-    made = router(tmp_path, "2.4.0")
-    assert made.argv == (
+    router_plan = router(tmp_path, "2.4.0")
+    assert router_plan.argv == (
         "/env/bin/python", "-m", "fastdeploy.router.launch", "--host", "127.0.0.1", "--port",
         "20000", "--splitwise", "--request-timeout-secs", "1800",
     )  # fmt: skip
-    assert made.readiness.health_path == "/registered_number"
-    assert made.readiness.health_minimum == {"prefill": 2, "decode": 1}
-    assert made.readiness.models_path is None
-    assert made.readiness.completion["model"] == "someone/some-model"
-    assert made.port("api").address == "127.0.0.1"
-    assert made.restart.policy == "never"  # instances of 2.4 register once
-    assert made.liveness is not None
-    assert not made.liveness.canary
+    assert router_plan.readiness.health_path == "/registered_number"
+    assert router_plan.readiness.health_minimum == {"prefill": 2, "decode": 1}
+    assert router_plan.readiness.models_path is None
+    assert router_plan.readiness.completion["model"] == "someone/some-model"
+    assert router_plan.port("api").address == "127.0.0.1"
+    assert router_plan.restart.policy == "never"  # instances of 2.4 register once
+    assert router_plan.liveness is not None
+    assert not router_plan.liveness.canary
 
 
 def test_the_go_router(tmp_path: Path) -> None:
-    made = router(tmp_path, "2.5.0", "/opt/fd-router", api_key="env:KEY")
-    assert made.argv == ("/opt/fd-router", "--port", "20000", "--splitwise")
-    assert made.port("api").address == "0.0.0.0"  # whatever is asked for
-    assert made.cwd == "/state/instances/pair/logs/engine"  # it logs to ./logs/router.log
-    assert made.secrets == {"FD_API_KEY": "env:KEY"}
-    assert made.readiness.auth_secret == "FD_API_KEY"
-    assert made.restart.policy == "on-failure"
+    router_plan = router(tmp_path, "2.5.0", "/opt/fd-router", api_key="env:KEY")
+    assert router_plan.argv == ("/opt/fd-router", "--port", "20000", "--splitwise")
+    assert router_plan.port("api").address == "0.0.0.0"  # whatever is asked for
+    assert router_plan.cwd == "/state/instances/pair/logs/engine"  # it logs to ./logs/router.log
+    assert router_plan.secrets == {"FD_API_KEY": "env:KEY"}
+    assert router_plan.readiness.auth_secret == "FD_API_KEY"
+    assert router_plan.restart.policy == "on-failure"
 
 
 def test_which_program_the_router_is(tmp_path: Path) -> None:
@@ -199,9 +199,9 @@ def test_which_program_the_router_is(tmp_path: Path) -> None:
 
 def test_a_router_promises_what_its_instances_answer(tmp_path: Path) -> None:
     one = load(tmp_path)
-    made = facts().router(one, ENGINE.release("2.5.0"), None)
+    router_plan = facts().router(one, ENGINE.release("2.5.0"), None)
     engine = engines.get("fastdeploy-router")
-    promised = engine.capabilities(made, ENGINE.release("2.5.0"))
+    promised = engine.capabilities(router_plan, ENGINE.release("2.5.0"))
     assert {"chat", "stream", "completions", "usage"} <= promised
     assert not {"models", "metrics", "settings", "auth"} & promised
     assert engine.answers_of == "fastdeploy"
@@ -210,7 +210,7 @@ def test_a_router_promises_what_its_instances_answer(tmp_path: Path) -> None:
 def test_a_wrong_router_profile_is_refused(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    made = facts().router(load(tmp_path), ENGINE.release("2.5.0"), None)
-    wrong = replace(made, engine_args={"kind": "go", "prefill": 1, "decode": 0, "extra": 1})
+    router_plan = facts().router(load(tmp_path), ENGINE.release("2.5.0"), None)
+    wrong = replace(router_plan, engine_args={"kind": "go", "prefill": 1, "decode": 0, "extra": 1})
     codes = [p.code for p in engines.get("fastdeploy-router").validate(wrong, None)]
     assert sorted(codes) == ["missing-key", "unknown-flag", "wrong-value"]

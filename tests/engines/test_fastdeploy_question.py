@@ -14,19 +14,20 @@ from launcher.engines.fastdeploy import catalogue, question, release_data
 from launcher.engines.fastdeploy.release_data import LINES
 from launcher.errors import Problem
 from tests.engines import making
+from tests.support.decoded import JsonDict
 
 TEXT = dict.fromkeys(("json", "int", "float", "word", "ints", "words"), "str")
 NONE: dict[str, str | None] = dict.fromkeys(TEXT)
 
 
-def option(flag: str, action: str = "_StoreAction", **more: Any) -> dict[str, Any]:
+def option(flag: str, action: str = "_StoreAction", **more: Any) -> JsonDict:
     return {
         "flags": [flag], "action": action, "nargs": None, "default": None, "choices": None,
         "required": False, "takes": TEXT, "help": "", **more,
     }  # fmt: skip
 
 
-def answer(*options: dict[str, Any], **more: Any) -> dict[str, Any]:
+def answer(*options: JsonDict, **more: Any) -> JsonDict:
     return {
         "format": question.FORMAT, "version": "x", "options": list(options), "variables": {},
         "parsers": {"reasoning": ["ernie-x2"], "tool": None}, **more,
@@ -38,7 +39,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ERNIE_DEPLOY_HOME", str(tmp_path / "home"))
 
 
-def remember(version: str, *options: dict[str, Any], **more: Any) -> None:
+def remember(version: str, *options: JsonDict, **more: Any) -> None:
     base = [option("--max-model-len"), option("--max-num-seqs"), option("--quantization")]
     base += [option("--served-model-name"), option("--reasoning-parser")]
     question.remember({**answer(*base, *options, **more), "version": version}, paths.cache())
@@ -85,8 +86,8 @@ def test_whether_2_3_0_has_an_api_key_is_asked(has: bool, count: int) -> None:
     remember("2.3.0", *([option("--api-key", "_AppendAction")] if has else []))
     from launcher.profile.model import SecretRef
 
-    found = problems("2.3.0", api_key=SecretRef("env", "KEY"))
-    assert [p.code for p in found] == ["key-not-supported"] * count
+    errors = problems("2.3.0", api_key=SecretRef("env", "KEY"))
+    assert [p.code for p in errors] == ["key-not-supported"] * count
 
 
 def test_a_damaged_answer_is_asked_for_again() -> None:

@@ -52,18 +52,18 @@ def test_a_combination_that_only_the_new_release_refuses() -> None:
 
 def test_what_2_6_does_in_another_way_for_the_profile_at_hand() -> None:
     one = " ".join(diff(making.profile(), "2.4", "2.6")["behaviour"])
-    for words in (
+    for phrases in (
         "four HTTP workers", "unix sockets", "20 bits", "/v1/is_paused", "200 and an empty text",
         "goes away ends its request", "every INFO line", "one wheel for all cards", "exit code 0",
     ):  # fmt: skip
-        assert words in one, words
+        assert phrases in one, phrases
     assert "several nodes" not in one
     assert "a socket file that a killed server left" not in one
-    other = making.profile(
+    second = making.profile(
         engine_args={"workers": 1, "ips": "10.0.0.1,10.0.0.2"},
         ports={"engine-worker-queue": 8182},
     )
-    changes = diff(other, "2.4", "2.6")
+    changes = diff(second, "2.4", "2.6")
     text = " ".join(changes["behaviour"])
     assert "four HTTP workers" not in text
     assert "several nodes" in text

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +13,7 @@ from launcher.engines.gateway.checks import KEY_ENV, UNGUARDED_ENV
 from launcher.errors import PreconditionError, ProfileError
 from launcher.plan.model import LaunchPlan
 from launcher.profile.model import Profile
+from tests.support.decoded import JsonDict
 
 SETTINGS = GatewaySettings("chat", "http://127.0.0.1:8082/v1", "ernie", 1800.0)
 KEYED = GatewaySettings(
@@ -94,7 +94,7 @@ def test_names_of_anthropics_models_mean_the_served_one() -> None:
         ({"engine_args": {"config": "/g.json"}, "env": {"TMPDIR": "/x"}}, "reserved-variable"),
     ],
 )
-def test_wrong_profiles(values: dict[str, Any], code: str) -> None:
+def test_wrong_profiles(values: JsonDict, code: str) -> None:
     profile = Profile("chat-gateway", "gateway", "chat", **{"host": "127.0.0.1", **values})
     with pytest.raises(ProfileError) as caught:
         plan_of(profile)

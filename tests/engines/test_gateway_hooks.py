@@ -34,8 +34,8 @@ def sent(*chunks: Any) -> list[Any]:
 
 
 def test_blanks_at_the_beginning_are_dropped() -> None:
-    whole = [piece("{"), piece(" "), piece('"a": 1}')]
-    assert sent(piece(" "), piece("\n"), *whole) == whole
+    complete = [piece("{"), piece(" "), piece('"a": 1}')]
+    assert sent(piece(" "), piece("\n"), *complete) == complete
 
 
 def test_each_call_has_its_own_beginning() -> None:

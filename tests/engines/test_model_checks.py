@@ -12,16 +12,17 @@ from launcher import engines, profile
 from launcher.errors import Problem
 from tests.engines import making
 from tests.engines.making import Parsers
+from tests.support.decoded import JsonDict
 
 ENGINES = {"fastdeploy": "2.3", "vllm": "0.32.0", "transformers": "5.24.0"}
 
 
 def problems(engine: str, model: str, version: str | None = None, **values: Any) -> list[Problem]:
-    made = making.profile(engine, model=model, **values)
-    return making.problems(made, version or ENGINES[engine])
+    profile = making.profile(engine, model=model, **values)
+    return making.problems(profile, version or ENGINES[engine])
 
 
-def folder(parent: Path, name: str, config: dict[str, Any] | None = None) -> str:
+def folder(parent: Path, name: str, config: JsonDict | None = None) -> str:
     path = parent / name
     path.mkdir()
     if config is not None:
@@ -132,7 +133,7 @@ def test_a_vision_model_needs_its_switch_in_2_0_only(model: str) -> None:
     ],
 )  # fmt: skip
 def test_gpus_that_cannot_share_the_heads(
-    model: str, ranks: int, version: str, values: dict[str, Any], expected: str | None
+    model: str, ranks: int, version: str, values: JsonDict, expected: str | None
 ) -> None:
     got = problems("fastdeploy", model, version, tensor_parallel_size=ranks, **values)
     if expected is None:
@@ -175,7 +176,7 @@ def test_heads_of_a_folder_and_of_vllm(tmp_path: Path) -> None:
     ],
 )
 def test_a_dot_in_the_name_of_a_folder_with_code(
-    version: str, name: str, auto_map: bool, args: dict[str, Any], refused: bool, tmp_path: Path
+    version: str, name: str, auto_map: bool, args: JsonDict, refused: bool, tmp_path: Path
 ) -> None:
     config = {"torch_dtype": "bfloat16"} | ({"auto_map": {"AutoConfig": "c.C"}} if auto_map else {})
     got = problems("transformers", folder(tmp_path, name, config), version, engine_args=args)
@@ -192,9 +193,9 @@ def test_an_unknown_parser_of_the_installed_vllm() -> None:
 
 def test_the_default_context_of_a_long_model_is_a_warning() -> None:
     engine = engines.get("fastdeploy")
-    made = making.profile(model="baidu/ERNIE-4.5-21B-A3B-Paddle")
+    profile = making.profile(model="baidu/ERNIE-4.5-21B-A3B-Paddle")
     for line in engine.lines:
-        (note,) = engine.notes(made, engine.release(line))
+        (note,) = engine.notes(profile, engine.release(line))
         assert note.startswith("p.yaml:2:3: warning: `max-model-len` is not set: ")
         assert "2048 tokens" in note
         assert "131072" in note

@@ -14,5 +14,5 @@ def test_a_value_that_looks_like_a_flag_arrives_as_a_value(value: str) -> None:
     parser = argparse.ArgumentParser(exit_on_error=False)
     parser.add_argument("--revision")
     parser.add_argument("--port")
-    words = option_arguments(Option("revision", ("--revision",)), value)
-    assert parser.parse_args(words) == argparse.Namespace(revision=value, port=None)
+    arguments = option_arguments(Option("revision", ("--revision",)), value)
+    assert parser.parse_args(arguments) == argparse.Namespace(revision=value, port=None)

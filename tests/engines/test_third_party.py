@@ -43,24 +43,24 @@ def zoo(home: Path, tmp_path: Path) -> Iterator[Zoo]:
 
 
 def test_it_is_validated_planned_and_examined(zoo: Zoo) -> None:
-    good, bad = zoo.profile(), "--set=engine-args.wings=2"
-    validated = zoo.run("validate", good, "--json")
+    working, broken = zoo.profile(), "--set=engine-args.wings=2"
+    validated = zoo.run("validate", working, "--json")
     assert validated.rc == 0, validated.output()
     assert "parrots need no GPU" in validated.json["data"]["notes"]
-    assert [e["code"] for e in zoo.run("validate", good, bad, "--json").json["errors"]] == [
+    assert [e["code"] for e in zoo.run("validate", working, broken, "--json").json["errors"]] == [
         "unknown-flag"
     ]
 
-    plan = zoo.run("plan", good, "--json").json["data"]["plan"]
+    plan = zoo.run("plan", working, "--json").json["data"]["plan"]
     assert plan["engine"] == "parrot"
     assert "ED-PARROT-PERCH" in [rule["id"] for rule in plan["failure_rules"]]
     assert plan["log_rules"]["private"] == ["secrets.log"]
 
-    memory = zoo.run("plan", good, "--memory", "--gpu", "h800-80g", "--json")
+    memory = zoo.run("plan", working, "--memory", "--gpu", "h800-80g", "--json")
     assert memory.rc == 0, memory.output()
     assert memory.json["data"]["prediction"]["blocks"] == 10_000
 
-    narrow = zoo.run("doctor", good, "--set=engine-args.perch=2", "--json")
+    narrow = zoo.run("doctor", working, "--set=engine-args.perch=2", "--json")
     answers = {f["check"]: f["status"] for f in narrow.json["data"]["findings"]}
     assert answers["perch"] == "FAIL"
     assert answers["timeouts"] == "UNKNOWN"  # its own start is known, the model's size is not
@@ -104,8 +104,8 @@ def test_it_starts_serves_is_proved_and_leaves_nothing(zoo: Zoo) -> None:
         verdicts = {c["name"]: c["verdict"] for c in smoke.json["data"]["checks"]}
         assert "pass" in verdicts.values(), smoke.output()
         url = status["instances"][0]["base_url"].removesuffix("/v1")
-        seen = zoo.run("smoke", url, "--json").json["data"]
-        assert seen["target"]["engine"] == "parrot", "recognised by its model list"
+        smoke_run = zoo.run("smoke", url, "--json").json["data"]
+        assert smoke_run["target"]["engine"] == "parrot", "recognised by its model list"
     finally:
         down = zoo.run("down", "polly", "--json")
     assert down.rc == 0, down.output()

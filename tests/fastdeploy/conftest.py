@@ -18,6 +18,7 @@ import pytest
 import requests
 import yaml
 
+from launcher.engines.fastdeploy.leftovers import TEMPORARY
 from launcher.host.kernel import queue_keys
 from launcher.instance.store import InstanceDir
 from launcher.keeper import identity
@@ -182,12 +183,12 @@ class Server:
         A port that a test took away from the server is the test's own. One of `auto` that the
         server has given back may be another instance's by now: many tests run at once.
         """
-        held = []
+        ports_held = []
         for use in self.files.plan().ports:
             for pid in processes.listening_on(use.number):
                 if pid != os.getpid() and not _of_another(pid, self):
-                    held.append(f"port {use.number} ({use.name}): {processes.command(pid)!r}")
-        return held
+                    ports_held.append(f"port {use.number} ({use.name}): {processes.command(pid)!r}")
+        return ports_held
 
     def noticed(self, since: float | None = None) -> float:
         """Seconds from the moment a fault struck (`since`, else the twin's note) to its verdict."""
@@ -260,8 +261,8 @@ def _of_another(pid: int, server: Server) -> bool:
     token = identity.environment_token(pid)
     if token is not None:
         return not _of(token, server)
-    words = processes.command(pid).split(b"\0")
-    return b"launcher.keeper" in words and os.fsencode(server.files.folder) not in words
+    arguments = processes.command(pid).split(b"\0")
+    return b"launcher.keeper" in arguments and os.fsencode(server.files.folder) not in arguments
 
 
 def _of(token: str, server: Server) -> bool:
@@ -330,16 +331,22 @@ def fastdeploy(home: Path, tmp_path: Path, twin_python: Callable[[str], Path]) -
 
 
 @pytest.fixture
-def no_new_prometheus_folder() -> Iterator[None]:
-    """Folders of other tests running beside this one do not count."""
+def no_new_prometheus_folder(release: str) -> Iterator[None]:
+    """No folder at the places that this release writes to is left by its server.
+
+    Other tests run beside this one: what they use, or are about to remove, does not count.
+    """
 
     def folders() -> set[str]:
-        return set(itertools.chain.from_iterable(map(glob.glob, METRICS_FOLDERS)))
+        return set(itertools.chain.from_iterable(map(glob.glob, TEMPORARY[release])))
 
     before = folders()
     yield
-    mine = [p for p in folders() - before if not _in_use(p)]
-    assert not mine, f"left behind: {mine}"
+    new = folders() - before
+    wait_for(
+        lambda: all(_in_use(path) or not os.path.exists(path) for path in new),
+        lambda: f"the end of {[path for path in new if not _in_use(path)]}", deadline=60,
+    )  # fmt: skip
 
 
 def _in_use(path: str) -> bool:

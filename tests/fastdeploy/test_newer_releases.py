@@ -85,8 +85,8 @@ def test_what_the_console_repeats_is_told_once(fastdeploy: Make) -> None:
     server.chat("A prompt that only its client may read.")
     for path in server.files.folder.rglob("*"):
         assert path.lstat().st_mode & 0o077 == 0 or path.is_symlink(), path
-    shown = server.run("logs", server.name)
-    assert "A prompt that only its client may read" not in shown.output()
+    log = server.run("logs", server.name)
+    assert "A prompt that only its client may read" not in log.output()
 
 
 def test_a_failure_that_the_console_repeats_is_told_once(fastdeploy: Make) -> None:

@@ -82,9 +82,9 @@ def test_what_is_older_than_the_start_stays(rig: Rig, name: str) -> None:
 
 def test_a_socket_that_another_program_listens_on_stays(rig: Rig, name: str) -> None:
     rig.up(script={"sigterm": "ignore", "before": [LIVES_ON]}, args={"shm": [name]})
-    with socket.socket(socket.AF_UNIX) as other:
-        other.bind(str(SHM / name))
-        other.listen()
+    with socket.socket(socket.AF_UNIX) as second:
+        second.bind(str(SHM / name))
+        second.listen()
         lose_all_but_one(rig)
         down(rig)
         assert (SHM / name).exists()

@@ -116,12 +116,12 @@ def test_the_key_of_newer_fastdeploys_tells_ports_apart_that_are_equal_modulo_25
     tmp_path: Path,
 ) -> None:
     """custom_ftok.h: 4 bits of the device, 8 of the inode, 20 of the port."""
-    one, other = (kernel.ftok(str(tmp_path), port, 20) for port in (8702, 8958))
+    one, second = (kernel.ftok(str(tmp_path), port, 20) for port in (8702, 8958))
     assert one is not None
-    assert one != other
+    assert one != second
     assert one & 0xFFFFF == 8702
-    place = tmp_path.stat()
-    assert one >> 20 == (place.st_dev & 0xF) << 8 | place.st_ino & 0xFF
+    status = tmp_path.stat()
+    assert one >> 20 == (status.st_dev & 0xF) << 8 | status.st_ino & 0xFF
 
 
 def test_limits_and_sysctls() -> None:

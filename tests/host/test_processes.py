@@ -126,9 +126,9 @@ def test_each_number_is_the_field_that_it_is_named_after() -> None:
 
 
 def test_words_are_given_back_as_the_program_got_them() -> None:
-    words = ["", "two words", "new\nline", "\udcff not UTF-8", "--flag=ä"]
-    with running("", *words) as pid:
-        assert processes.argv(pid)[-5:] == words
+    arguments = ["", "two words", "new\nline", "\udcff not UTF-8", "--flag=ä"]
+    with running("", *arguments) as pid:
+        assert processes.argv(pid)[-5:] == arguments
         assert "two words new\nline" in processes.command_line(pid)
         assert processes.command_line(pid).endswith("--flag=ä")
 
@@ -181,12 +181,12 @@ def test_another_users_process_is_seen_but_not_looked_into() -> None:
     )
     try:
         wait_for(lambda: processes.argv(child.pid) == ["sleep", "600"], "exec")
-        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     finally:
         child.kill()
         child.wait()
     expected = ["sleep", 65534, ["sleep", "600"], {}, b"", [], {}]
-    assert other.stdout.strip() == str(expected), other.stderr
+    assert second.stdout.strip() == str(expected), second.stderr
 
 
 def test_generations_are_walked_in_both_directions() -> None:

@@ -103,10 +103,10 @@ def test_a_unix_socket_is_found_by_its_path(tmp_path: Path, name: str) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
         server.listen()
-        found = [one for one in sockets.unix_sockets() if one.path == path]
-        assert len(found) == 1
-        assert sockets.holder(found[0].inode, [os.getpid()]) == os.getpid()
-        assert sockets.holder(found[0].inode, [1] if os.getpid() != 1 else []) is None
+        matches = [one for one in sockets.unix_sockets() if one.path == path]
+        assert len(matches) == 1
+        assert sockets.holder(matches[0].inode, [os.getpid()]) == os.getpid()
+        assert sockets.holder(matches[0].inode, [1] if os.getpid() != 1 else []) is None
     assert path not in [one.path for one in sockets.unix_sockets()]
 
 

@@ -65,7 +65,7 @@ def test_a_log_without_newlines_or_of_nothing_else_fills_no_memory(
 ) -> None:
     own = instance.logs / "engine" / "own.log"
     own.write_text(text + "\nthe last line\n")
-    monkeypatch.setattr(logs, "view", lambda found: ("stopped", None))
+    monkeypatch.setattr(logs, "view", lambda matches: ("stopped", None))
     followed: list[str] = []
     tracemalloc.start()
     try:

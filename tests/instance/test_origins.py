@@ -29,7 +29,7 @@ def test_every_value_has_its_place(instance: InstanceDir) -> None:
 
 
 def test_a_restart_by_name_keeps_the_places_of_the_first_start(instance: InstanceDir) -> None:
-    """It reads `profile.json`, which has every value put in: that is no origin for a reader."""
+    """It reads `profile.json`, which has every value put in: that is not an origin for a reader."""
     start(instance, model=Origin("a.yaml", 3, 1), host=Origin("default"))
     own = str(instance.folder / "profile.json")
     start(instance, model=Origin(own, 2, 1), host=Origin("--set"), port=Origin(own, 5, 1))

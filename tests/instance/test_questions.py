@@ -46,10 +46,10 @@ def answer_one(keeper: socket.socket, state: str) -> None:
 
 def test_all_are_asked_before_the_first_answers(listening: Listening) -> None:
     keepers = [listening(f"i{number}", 1) for number in range(5)]
-    asked = Questions([instance for instance, _ in keepers], 600.0)
-    taken = [asked.take() for _ in keepers]
-    assert asked.take() is None
-    assert not asked.left
+    questions = Questions([instance for instance, _ in keepers], 600.0)
+    taken = [questions.take() for _ in keepers]
+    assert questions.take() is None
+    assert not questions.left
     for number in (4, 2, 0, 1, 3):
         one = taken[number]
         assert one is not None
@@ -89,9 +89,9 @@ def test_a_keeper_that_does_not_answer_has_its_time_from_the_question_on(
     listening: Listening,
 ) -> None:
     """Fifty keepers that hang cost as much as one."""
-    asked = [Question(listening(f"i{number}", 1)[0], 0.2) for number in range(20)]
+    questions = [Question(listening(f"i{number}", 1)[0], 0.2) for number in range(20)]
     begun = time.monotonic()
-    for question in asked:
+    for question in questions:
         with pytest.raises(TimeoutError):
             question.answer()
         question.close()
@@ -101,7 +101,7 @@ def test_a_keeper_that_does_not_answer_has_its_time_from_the_question_on(
 def test_a_keeper_whose_queue_is_full_is_asked_again(listening: Listening) -> None:
     instance, keeper = listening("one", 0)
     first = Question(instance, 600.0)
-    second = Question(instance, 600.0)  # there is no room for it, and it does not wait for it
+    second = Question(instance, 600.0)  # it does not fit, and it does not wait
 
     def answer() -> None:
         answer_one(keeper, "first")

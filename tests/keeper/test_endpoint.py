@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -201,7 +200,7 @@ def test_an_address_that_is_not_of_this_machine_is_refused(rig: Rig) -> None:
 
 def test_the_profile_can_open_it_and_the_doctor_tells(rig: Rig) -> None:
     number = free_port()
-    keys: dict[str, Any] = {"admin_host": "0.0.0.0", "ports": {"admin": number}}
+    keys: JsonDict = {"admin_host": "0.0.0.0", "ports": {"admin": number}}
     doctor = rig.run("doctor", rig.profile(**keys), "--json")
     finding = findings(doctor)["exposed-admin"]
     assert (finding["status"], str(number) in finding["remedy"]) == ("WARN", True)

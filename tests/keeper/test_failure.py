@@ -219,7 +219,7 @@ def test_a_stopped_process_explains_a_load_without_progress() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "text"),
     [
         (-9, "was killed by SIGKILL (out of memory, or a kill -9)"),
         (-8, "was killed by SIGFPE"),
@@ -227,8 +227,8 @@ def test_a_stopped_process_explains_a_load_without_progress() -> None:
         (-999, "was killed by signal 999"),
     ],
 )
-def test_only_a_sigkill_hints_at_memory(code: int, words: str) -> None:
-    assert ended(code) == words
+def test_only_a_sigkill_hints_at_memory(code: int, text: str) -> None:
+    assert ended(code) == text
 
 
 def test_a_worker_that_ended_is_named_beside_the_cause(tmp_path: Path) -> None:
@@ -239,9 +239,9 @@ def test_a_worker_that_ended_is_named_beside_the_cause(tmp_path: Path) -> None:
         Failure.from_exit(1, InstanceState.LOADING), plan, folder, state
     ).problem.message
     assert message.endswith(" (a worker was killed by SIGSEGV): layer 7 is bad"), message
-    known = replace(RULE, id=Failure.from_exit(1, InstanceState.LOADING).problem.code)
-    same = replace(plan, failure_rules=(known,))
-    problem = explain(Failure.from_exit(1, InstanceState.LOADING), same, folder, state).problem
+    same_rule = replace(RULE, id=Failure.from_exit(1, InstanceState.LOADING).problem.code)
+    same_plan = replace(plan, failure_rules=(same_rule,))
+    problem = explain(Failure.from_exit(1, InstanceState.LOADING), same_plan, folder, state).problem
     assert problem.message.endswith(" was ready (a worker was killed by SIGSEGV)")
     assert problem.where == "engine.log:1: ValueError: layer 7"
 

@@ -12,14 +12,14 @@ from launcher.keeper.leftovers import Claims
 from launcher.plan.model import Leftovers
 
 
-@pytest.mark.parametrize("others", [0, 1, 60], ids=lambda n: f"beside {n} servers")
+@pytest.mark.parametrize("rest", [0, 1, 60], ids=lambda n: f"beside {n} servers")
 def test_a_process_is_looked_at_once_however_many_servers_there_are(
-    tmp_path: Path, others: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, rest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A keeper that reads its processes once for each of its neighbours costs all of them dear."""
     claims = Claims(Leftovers(temporary=(str(tmp_path / "prom_*"),)), str(tmp_path))
     claims.look_before(kernel.file_clock())
-    for number in range(others):
+    for number in range(rest):
         (tmp_path / f"prom_{number}").mkdir()
     (tmp_path / "prom_own").mkdir()
     reads: Counter[int] = Counter()

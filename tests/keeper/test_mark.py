@@ -21,8 +21,8 @@ SPEC = Leftovers(
 
 def test_it_comes_back_whole() -> None:
     plan = dataclasses.replace(PLAN, leftovers=SPEC, cwd="/opt")
-    told = mark.decode(mark.encode(plan, 12.5))
-    assert told == mark.Mark(SPEC, "/opt", 12.5, tuple(use.number for use in plan.ports))
+    decoded = mark.decode(mark.encode(plan, 12.5))
+    assert decoded == mark.Mark(SPEC, "/opt", 12.5, tuple(use.number for use in plan.ports))
 
 
 def test_a_plan_with_too_many_names_is_not_cut() -> None:
@@ -45,7 +45,7 @@ def test_a_name_leads_nowhere_else() -> None:
         "queues": [["/opt"], "x", [1, 2], ["/opt", "7"], None], "temporary": {"a": 1},
         "ports": [None, "1", 8180, True],
     })  # fmt: skip
-    told = mark.decode(text)
-    assert told is not None
-    assert told.leftovers == Leftovers(("good",), (FtokKey("", 2),), ())
-    assert told.ports == (8180,)
+    decoded = mark.decode(text)
+    assert decoded is not None
+    assert decoded.leftovers == Leftovers(("good",), (FtokKey("", 2),), ())
+    assert decoded.ports == (8180,)

@@ -25,12 +25,12 @@ print(json.dumps(pauses))
 
 def send(env: dict[str, str] | None = None, **task: object) -> tuple[JsonDict, list[float]]:
     """How a sender ends, and its pauses between the tries in seconds."""
-    whole: JsonDict = {
+    document: JsonDict = {
         "message": {"state": "died"}, "variables": {}, "command": None, "env": {},
         "webhook": None, "headers": {}, "timeout": 60, "retries": 0, **task,
     }  # fmt: skip
     ran = subprocess.run(
-        [sys.executable, "-c", TIMED], input=json.dumps(whole), text=True, capture_output=True,
+        [sys.executable, "-c", TIMED], input=json.dumps(document), text=True, capture_output=True,
         timeout=600, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **(env or {})},
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr

@@ -71,11 +71,11 @@ def test_a_supervisor_that_is_gone_does_no_harm(tmp_path: Path) -> None:
 
 def fill(supervisor: Supervisor) -> None:
     """Messages of other services, as many as systemd's queue takes."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as other:
-        other.connect(supervisor.address)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as second:
+        second.connect(supervisor.address)
         for _ in range(100_000):
             try:
-                other.send(b"other")
+                second.send(b"other")
             except BlockingIOError:
                 return
     raise AssertionError("the queue has no end")
@@ -107,8 +107,8 @@ def test_what_found_no_room_is_sent_later_the_newest_of_each_kind(supervisor: Su
     loop.run_until(lambda: False, 0.05)
     assert {*supervisor.listen()} == {"other"}
     assert loop.run_until(lambda: "STATUS=49" in supervisor.listen(), 60)
-    told = [message for message in supervisor.heard if message != "other"]
-    assert told == ["READY=1\nSTATUS=ready", "STATUS=49"]
+    messages = [message for message in supervisor.heard if message != "other"]
+    assert messages == ["READY=1\nSTATUS=ready", "STATUS=49"]
 
 
 def test_a_message_overtakes_none_that_waits(supervisor: Supervisor) -> None:

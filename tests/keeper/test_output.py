@@ -336,4 +336,4 @@ def test_a_record_is_cut_before_the_character_that_does_not_fit(character: str) 
         assert len(first) == (LONGEST_RECORD if fits else LONGEST_RECORD - before)
         assert not first_whole
         assert first + b"".join(piece for piece, _ in rest) == text
-        assert [whole for _, whole in rest] == [True]
+        assert [complete for _, complete in rest] == [True]

@@ -95,7 +95,7 @@ def test_a_new_lock_that_a_command_holds_is_taken_once_it_lets_go(kept: Kept) ->
 def test_what_cannot_be_made_anew_is_told_once_and_tried_again_soon(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a descriptor there is no inotify either: only the look now and then."""
+    """Without a descriptor inotify is missing, too: only the look now and then."""
     clock = StillClock(monkeypatch, loop_module)
     with no_descriptor_left():
         own = kept.watch()

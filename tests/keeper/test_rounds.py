@@ -66,8 +66,8 @@ def test_output_that_is_lost_is_told_once(bench: Bench) -> None:
     bench.wait_for(lambda: len(bench.looks) >= 2)
     assert not any(event["event"] == "warning" for event in read_events(bench.folder))
     bench.lost = 5
-    seen = len(bench.looks)
-    bench.wait_for(lambda: len(bench.looks) >= seen + 3)
+    count = len(bench.looks)
+    bench.wait_for(lambda: len(bench.looks) >= count + 3)
     warnings = [one["message"] for one in read_events(bench.folder) if one["event"] == "warning"]
     assert warnings == ["the engine's output is being lost: disk full?"]
 
@@ -76,5 +76,5 @@ def test_after_the_end_there_is_no_further_round(bench: Bench) -> None:
     bench.rounds.begin()
     bench.wait_for(lambda: len(bench.looks) >= 1)
     bench.rounds.close()
-    seen = len(bench.looks)
-    assert not bench.loop.run_until(lambda: len(bench.looks) > seen, 0.1)
+    count = len(bench.looks)
+    assert not bench.loop.run_until(lambda: len(bench.looks) > count, 0.1)

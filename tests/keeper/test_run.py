@@ -50,18 +50,18 @@ def test_a_worker_that_dies_by_a_strangers_signal_to_all_is_not_the_cause(
     rig: Rig, says: bool, number: signal.Signals | None, code: str, message: str
 ) -> None:
     """The worker's death is the first to be learnt, and the keeper has sent nothing yet."""
-    pid, asked, said = (Path(rig.path(name)) for name in ("worker", "asked", "said"))
+    pid, order, done = (Path(rig.path(name)) for name in ("worker", "asked", "said"))
     script = {
         "before": [{"spawn": {"session": True, "pid": str(pid)}}],
-        "after": [{"wait": str(asked)}, {"print": "ASKED TO STOP BY TERM"}, {"touch": str(said)}],
+        "after": [{"wait": str(order)}, {"print": "ASKED TO STOP BY TERM"}, {"touch": str(done)}],
     }
     rig.up(script=script, args={"vital": ["fake_server"]}, restart=NEVER)
     wait_for(lambda: len(rig.stored()["processes"]) == 2, "the worker in the state")
     with rig.paused_keeper():
         rig.kill(int(pid.read_text()))
         if says:
-            asked.touch()
-            wait_for(said.exists, "the engine's line about the signal")
+            order.touch()
+            wait_for(done.exists, "the engine's line about the signal")
         if number is not None:
             os.kill(rig.engine(), number)
     error = rig.wait_for_state("died")["error"]

@@ -29,6 +29,6 @@ def test_a_member_that_began_before_the_last_sight_proves_a_session(
 ) -> None:
     """In the tick of the last sight itself the order cannot be told."""
     member = Process(11, start, 8, 1, "p")
-    known = {(11, start)} if recorded else set()
-    assert still_ours({8: 50}, [member], known) == ({8} if ours else set())
-    assert still_ours({9: 50}, [member], known) == set(), "another session's number"
+    recorded_pids = {(11, start)} if recorded else set()
+    assert still_ours({8: 50}, [member], recorded_pids) == ({8} if ours else set())
+    assert still_ours({9: 50}, [member], recorded_pids) == set(), "another session's number"

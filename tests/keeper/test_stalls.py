@@ -50,7 +50,7 @@ class Bench:
         )  # fmt: skip
         self.loop = Loop()
         self.tree = Tree(self.loop, lambda process: None)
-        self.tree.helpers |= set(children(os.getpid()))  # other tests' are no engine's
+        self.tree.helpers |= set(children(os.getpid()))  # those of other tests
         self.record = Record(self.folder, self.plan, "one:token", self.tree, ())
         self.samples: list[Sample] = []
         self.writer = IncidentWriter(

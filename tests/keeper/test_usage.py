@@ -75,8 +75,14 @@ def test_a_line_counts(fields: dict[str, str], expected: dict[str, int]) -> None
 
 
 def test_other_lines_count_nothing() -> None:
-    for other in (b"", b"[NOTICE] access key=a status=200", b"access", b"access id=1", b"\xff" * 9):
-        assert parse_line(other) is None
+    for second in (
+        b"",
+        b"[NOTICE] access key=a status=200",
+        b"access",
+        b"access id=1",
+        b"\xff" * 9,
+    ):
+        assert parse_line(second) is None
     without = line().decode().replace("key=a refused=- prompt_tokens=- completion_tokens=- ", "")
     assert parse_line(without.encode()) == ("-", KeyUsage(requests=1, received=100, sent=200))
 
@@ -119,8 +125,8 @@ def test_what_was_counted_is_written_by_itself(tmp_path: Path) -> None:
 
 def test_old_hours_and_nothing_else_are_removed(tmp_path: Path) -> None:
     clock = Clock()
-    other = tmp_path / "2000-01-01.json"
-    other.write_text("{}")
+    second = tmp_path / "2000-01-01.json"
+    second.write_text("{}")
     for passed in (0, 1, KEPT_HOURS, KEPT_HOURS + 1):
         clock.now = NOON + passed * HOUR
         counting = meter(tmp_path, clock)
@@ -128,7 +134,7 @@ def test_old_hours_and_nothing_else_are_removed(tmp_path: Path) -> None:
         counting.close()
     kept = [(one.hour - NOON) // HOUR for one in read_hours(tmp_path)]
     assert kept == [1, KEPT_HOURS, KEPT_HOURS + 1]
-    assert other.exists()
+    assert second.exists()
 
 
 def test_a_folder_that_cannot_be_written_is_told_once_and_nothing_is_lost(tmp_path: Path) -> None:

@@ -3,19 +3,19 @@
 import json
 import re
 import subprocess
-from typing import Any
 
 import pytest
 import yaml
 
 from tests.monitoring.scenes import MONITORING
 from tests.support import ROOT
+from tests.support.decoded import JsonDict
 from tests.support.packages import needs_package
 
 RULES = ("recording.yml", "alerts.yml")
 
 
-def rules(name: str) -> list[dict[str, Any]]:
+def rules(name: str) -> list[JsonDict]:
     groups = yaml.safe_load((MONITORING / "rules" / name).read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
@@ -108,11 +108,9 @@ def test_the_dashboard_can_be_imported() -> None:
     assert {one["id"] for one in document["__requires"] if one["type"] == "panel"} == kinds
     cells: set[tuple[int, int]] = set()
     for panel in panels:
-        place = panel["gridPos"]
-        assert place["x"] + place["w"] <= 24
-        own = {
-            (place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])
-        }
+        grid = panel["gridPos"]
+        assert grid["x"] + grid["w"] <= 24
+        own = {(grid["x"] + x, grid["y"] + y) for x in range(grid["w"]) for y in range(grid["h"])}
         assert not own & cells, panel["title"]
         cells |= own
         for target in panel.get("targets", []):

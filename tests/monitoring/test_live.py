@@ -201,10 +201,10 @@ def firing(server: Prometheus) -> list[JsonDict]:
 
 def inhibited(alerts: list[JsonDict], name: str) -> bool:
     """Whether an instance has more alerts than that of its end, and all of them are inhibited."""
-    others = [
+    rest = [
         alert["status"]["state"]
         for alert in alerts
         if alert["labels"]["instance"] == name
         and alert["labels"]["alertname"] != "ErnieDeployInstanceEnded"
     ]
-    return bool(others) and set(others) == {"suppressed"}
+    return bool(rest) and set(rest) == {"suppressed"}

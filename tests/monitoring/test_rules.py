@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -22,6 +21,7 @@ import yaml
 from tests.monitoring.record import SCENES
 from tests.monitoring.scenes import MONITORING
 from tests.monitoring.test_configuration import ALERTS
+from tests.support.decoded import JsonDict
 from tests.support.packages import needs_package
 
 FOLDER = Path(__file__).parent / "recorded"
@@ -30,8 +30,8 @@ LOST = {"ernie_deploy_unavailable_seconds_total": 1.0}
 
 
 @cache
-def recording(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
+def recording(name: str) -> JsonDict:
+    document: JsonDict = json.loads((FOLDER / f"{name}.json").read_text())
     return document
 
 
@@ -173,7 +173,7 @@ CASES = {
 }  # fmt: skip
 
 
-def unit_test(case: Case) -> dict[str, Any]:
+def unit_test(case: Case) -> JsonDict:
     """One test group of promtool."""
     series = {name: case.values(name) for name in recording(case.scene)["series"]}
     series.update(case.extra)
@@ -193,7 +193,7 @@ def unit_test(case: Case) -> dict[str, Any]:
     }
 
 
-def run(folder: Path, groups: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, groups: list[JsonDict]) -> subprocess.CompletedProcess[str]:
     document = {
         "rule_files": [str(path) for path in sorted((MONITORING / "rules").glob("*.yml"))],
         "evaluation_interval": "15s",

@@ -233,8 +233,8 @@ def test_the_account_of_one_rank_term_by_term() -> None:
     assert (prediction.needed, prediction.sequences) == (1_000 // 64 + 2, 3)
     assert prediction.host_peak == 2 * 2_000_000 + 2 * 1_000_000
     assert (prediction.fits, prediction.reason) == (True, "fits")
-    whole = memory.predict(SMALL, prediction.card, replace(ask, streamed=False), COSTS)
-    assert whole.host_peak == SMALL.checkpoint + 2 * 1_000_000
+    unstreamed = memory.predict(SMALL, prediction.card, replace(ask, streamed=False), COSTS)
+    assert unstreamed.host_peak == SMALL.checkpoint + 2 * 1_000_000
 
 
 def test_replicas_have_their_own_weights_and_share_only_experts_where_they_are_told_to() -> None:
@@ -281,8 +281,8 @@ def test_a_vision_model_has_a_rotary_table_for_each_sequence() -> None:
 
 def test_the_limit_of_blocks_came_with_2_1() -> None:
     engine = engines.get("fastdeploy")
-    made = making.profile(model="baidu/ERNIE-4.5-0.3B-Paddle")
-    limits = [fastdeploy.ask(made, engine.release(line)).limits_blocks for line in engine.lines]
+    profile = making.profile(model="baidu/ERNIE-4.5-0.3B-Paddle")
+    limits = [fastdeploy.ask(profile, engine.release(line)).limits_blocks for line in engine.lines]
     assert limits == [False, *[True] * (len(limits) - 1)]
 
 

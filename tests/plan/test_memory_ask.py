@@ -60,8 +60,8 @@ def test_batched_tokens_are_those_the_release_resolves(
 def test_data_parallel_is_reckoned_by_host_and_experts_by_all(
     values: dict[str, object], expected: tuple[int, int, int]
 ) -> None:
-    asked = ask("2.6", engine_args={"tensor-parallel-size": 2, **values})
-    assert (asked.tensor_parallel, asked.expert_parallel, asked.replicas) == expected
+    memory_ask = ask("2.6", engine_args={"tensor-parallel-size": 2, **values})
+    assert (memory_ask.tensor_parallel, memory_ask.expert_parallel, memory_ask.replicas) == expected
 
 
 @pytest.mark.parametrize(

@@ -85,10 +85,10 @@ def test_a_second_release_closes_nothing_of_others(free_port: int) -> None:
     leased = leases.take("edt-one", [API], {"api": free_port}, "127.0.0.1", {})
     number = leased.descriptors[0]
     leased.release()
-    with open(os.devnull) as other:
-        os.dup2(other.fileno(), number)
+    with open(os.devnull) as second:
+        os.dup2(second.fileno(), number)
         leased.release()
-        assert os.path.sameopenfile(other.fileno(), number)
+        assert os.path.sameopenfile(second.fileno(), number)
         os.close(number)
 
 
@@ -167,7 +167,7 @@ def test_an_address_that_is_not_ours(free_port: int) -> None:
 
 
 def test_the_address_is_tried_with_no_port_that_may_be_in_use(taken: list[Leases]) -> None:
-    """Only root can bind port 1; for everybody else each other test shows it."""
+    """Only root can bind port 1; for other users each other test shows it."""
     with socket.socket() as server:
         with contextlib.suppress(PermissionError):
             server.bind(("127.77.0.2", 1))

@@ -21,6 +21,7 @@ from launcher.preparation.draft import yaml_value
 from launcher.preparation.recommendation import Recommendation, find_machine, recommend
 from launcher.profile.model import Profile
 from tests.support.checkpoints import write_checkpoint
+from tests.support.decoded import JsonDict
 
 ENTRIES: Any = list_at(load("models.json"), "models")
 MODELS = [entry["id"] for entry in ENTRIES]
@@ -38,7 +39,7 @@ def read(recommendation: Recommendation, folder: Path) -> Profile:
     return profile.load(path, need_model=False, environ={})
 
 
-def values(recommendation: Recommendation) -> dict[str, Any]:
+def values(recommendation: Recommendation) -> JsonDict:
     return {setting.key: setting.value for setting in recommendation.settings}
 
 

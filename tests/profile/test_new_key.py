@@ -102,12 +102,12 @@ def test_the_engine_judges_it_by_its_option(load: Callable[..., Profile], engine
 def test_engines_that_do_not_have_it_refuse_it_and_say_who_has(
     load: Callable[..., Profile], engine: str
 ) -> None:
-    for other in set(TABLES) - {engine}:
-        loaded = load(HEAD.format(other) + "window: 64\n")
-        release = context(other, VERSIONS[other]).release
-        (problem,) = engines.get(other).validate(loaded, release)
+    for second in set(TABLES) - {engine}:
+        loaded = load(HEAD.format(second) + "window: 64\n")
+        release = context(second, VERSIONS[second]).release
+        (problem,) = engines.get(second).validate(loaded, release)
         assert problem.code == "key-not-supported"
-        assert problem.message == f"{engines.get(other).title} has no `window`: {engine} has it"
+        assert problem.message == f"{engines.get(second).title} has no `window`: {engine} has it"
         assert (problem.where, problem.remedy) == (f"{loaded.path}:4:1", "remove `window`")
 
 
@@ -130,11 +130,11 @@ def test_a_key_that_no_engine_has_is_refused_by_all(load: Callable[..., Profile]
 
 
 def test_manual_schema_and_completion_have_it() -> None:
-    made = json_schema.json_schema()
-    assert object_at(made, "properties", "window")["description"] == (
+    schema = json_schema.json_schema()
+    assert object_at(schema, "properties", "window")["description"] == (
         "Tokens of one block. More are slower."
     )
-    validator = jsonschema.Draft202012Validator(made)
+    validator = jsonschema.Draft202012Validator(schema)
     document = {"name": "a", "engine": "vllm", "model": "a/b", "window": 8}
     assert validator.is_valid(document)
     assert not validator.is_valid({**document, "window": 0})

@@ -26,11 +26,11 @@ def circles(edges: Mapping[str, set[str]]) -> list[str]:
     def visit(node: str) -> None:
         number[node] = lowest[node] = len(number)
         stack.append(node)
-        for other in sorted(edges[node]):
-            if other not in number:
-                visit(other)
-            if other in stack:
-                lowest[node] = min(lowest[node], lowest[other])
+        for second in sorted(edges[node]):
+            if second not in number:
+                visit(second)
+            if second in stack:
+                lowest[node] = min(lowest[node], lowest[second])
         if lowest[node] == number[node]:
             position = stack.index(node)
             group = stack[position:]

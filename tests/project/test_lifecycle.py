@@ -69,8 +69,8 @@ def test_without_a_keeper_a_live_state_is_left_as_lost() -> None:
 
 def test_no_room_compares_a_state_with_a_bare_word() -> None:
     """Of the instance's state; `state` in a log rule's `when` is another thing."""
-    words = "|".join(state.value for state in lifecycle.InstanceState)
-    bare = re.compile(rf"""(state|was|name)["\]]*\)? (==|!=|in|not in) \(?"({words})\"""")
+    states = "|".join(state.value for state in lifecycle.InstanceState)
+    bare = re.compile(rf"""(state|was|name)["\]]*\)? (==|!=|in|not in) \(?"({states})\"""")
     hits = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
         for path in sorted((ROOT / "launcher").rglob("*.py"))

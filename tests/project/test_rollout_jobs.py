@@ -25,15 +25,15 @@ def scripts() -> dict[str, list[str]]:
     """The command lines of each job of both files, in order."""
     github = pipeline("rollout-github-actions.yml")["jobs"]
     gitlab = pipeline("rollout-gitlab-ci.yml")
-    found = {
+    jobs = {
         f"github {name}": [
             line for step in job["steps"] for line in step.get("run", "").splitlines()
         ]
         for name, job in github.items()
     }
-    found["gitlab check"] = gitlab["check"]["script"]
-    found["gitlab rollout"] = gitlab[".rollout"]["script"]
-    return found
+    jobs["gitlab check"] = gitlab["check"]["script"]
+    jobs["gitlab rollout"] = gitlab[".rollout"]["script"]
+    return jobs
 
 
 @pytest.mark.parametrize("job", scripts())
@@ -50,12 +50,12 @@ def test_a_command_of_ours_exists_with_its_options(job: str) -> None:
 
 @pytest.mark.parametrize("job", ["github staging", "github production", "gitlab rollout"])
 def test_deploy_comes_before_smoke_and_smoke_decides(job: str) -> None:
-    words = [" ".join(line.split("--context")[-1].split()[1:3]) for line in scripts()[job]]
+    verbs = [" ".join(line.split("--context")[-1].split()[1:3]) for line in scripts()[job]]
     order = ["apply -k", "rollout status", "delete --ignore-not-found", "apply -k", "wait"]
     positions = []
     start = 0
     for one in order:
-        start = next(n for n in range(start, len(words)) if words[n].startswith(one)) + 1
+        start = next(n for n in range(start, len(verbs)) if verbs[n].startswith(one)) + 1
         positions.append(start)
     assert positions == sorted(positions)
 

@@ -13,6 +13,7 @@ from launcher.errors import UsageError
 from launcher.render.rendering import render
 from tests.render.examples import SHIPPED, load
 from tests.support import ROOT
+from tests.support.decoded import JsonDict
 from tests.support.packages import program_of
 
 LARGE = ROOT / "profiles" / "ernie-4.5-300b-a47b.yaml"
@@ -30,9 +31,9 @@ def texts(target: str, path: Any, *sets: str, **options: Any) -> dict[str, str]:
     return {one.path: one.text for one in render(target, load(path, *sets), **options).files}
 
 
-def service(path: Any, *sets: str, **options: Any) -> dict[str, Any]:
+def service(path: Any, *sets: str, **options: Any) -> JsonDict:
     document = yaml.safe_load(texts("compose", path, *sets, **options)["compose.yaml"])
-    server: dict[str, Any] = document["services"]["server"]
+    server: JsonDict = document["services"]["server"]
     return server
 
 

@@ -28,7 +28,7 @@ def test_the_examples_are_what_render_writes() -> None:
 
 
 def test_no_example_names_the_checkout_it_was_written_in() -> None:
-    rendered = [one for _, made in examples() for one in made.files]
+    rendered = [one for _, result in examples() for one in result.files]
     assert [one.path for one in rendered if str(ROOT) in one.text] == []
 
 

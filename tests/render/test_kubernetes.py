@@ -6,7 +6,6 @@ No API server runs here: "valid and kustomizes" is what these tests prove, not "
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import kubernetes_validate.utils
@@ -18,6 +17,7 @@ from launcher.render.rendering import render
 from launcher.render.subject import collect
 from tests.render.examples import SHIPPED, load
 from tests.support import ROOT
+from tests.support.decoded import JsonDict
 
 LARGE = ROOT / "profiles" / "ernie-4.5-300b-a47b.yaml"
 TINY = ROOT / "profiles" / "ernie-tiny-cpu.yaml"
@@ -40,7 +40,7 @@ def write(files: dict[str, str], folder: Path) -> Path:
     return folder
 
 
-def documents(files: dict[str, str]) -> list[dict[str, Any]]:
+def documents(files: dict[str, str]) -> list[JsonDict]:
     """Every object, without kustomize's own files and the profile."""
     return [
         document
@@ -50,12 +50,12 @@ def documents(files: dict[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def find(files: dict[str, str], kind: str) -> dict[str, Any]:
+def find(files: dict[str, str], kind: str) -> JsonDict:
     (one,) = [document for document in documents(files) if document["kind"] == kind]
     return one
 
 
-def kustomize(folder: Path) -> list[dict[str, Any]]:
+def kustomize(folder: Path) -> list[JsonDict]:
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
     ran = subprocess.run(
@@ -65,7 +65,7 @@ def kustomize(folder: Path) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(ran.stdout))
 
 
-def problems(document: dict[str, Any], minor: str) -> str | None:
+def problems(document: JsonDict, minor: str) -> str | None:
     """What the schema of this minor, in its strict form, says of an object."""
     try:
         kubernetes_validate.validate(document, minor, strict=True)
@@ -74,9 +74,9 @@ def problems(document: dict[str, Any], minor: str) -> str | None:
     return None
 
 
-def container(files: dict[str, str]) -> dict[str, Any]:
+def container(files: dict[str, str]) -> JsonDict:
     (one,) = find(files, "Deployment")["spec"]["template"]["spec"]["containers"]
-    server: dict[str, Any] = one
+    server: JsonDict = one
     return server
 
 

@@ -42,7 +42,7 @@ def test_a_replica_over_two_nodes_is_a_group_of_two_pods() -> None:
     assert one["spec"]["rolloutStrategy"]["rollingUpdateConfiguration"] == {
         "maxUnavailable": 0, "maxSurge": 1,
     }  # fmt: skip
-    assert not [other for other in documents(files) if other["kind"] == "Deployment"]
+    assert not [second for second in documents(files) if second["kind"] == "Deployment"]
     for template in templates(files):
         (server,) = template["spec"]["containers"]
         assert server["resources"]["limits"]["nvidia.com/gpu"] == "8", "of each node"
@@ -87,9 +87,9 @@ def test_pods_of_a_group_reach_each_other() -> None:
 
 def test_a_group_kustomizes(tmp_path: Path) -> None:
     folder = write(texts(LARGE, *TWO_NODES, replicas=3), tmp_path)
-    made = {one["kind"]: one for one in kustomize(folder / "base")}
-    name = made["ConfigMap"]["metadata"]["name"]
-    group = made["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"]
+    by_kind = {one["kind"]: one for one in kustomize(folder / "base")}
+    name = by_kind["ConfigMap"]["metadata"]["name"]
+    group = by_kind["LeaderWorkerSet"]["spec"]["leaderWorkerTemplate"]
     for template in ("leaderTemplate", "workerTemplate"):
         volumes = group[template]["spec"]["volumes"]
         assert [one["configMap"]["name"] for one in volumes if "configMap" in one] == [name]

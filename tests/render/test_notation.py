@@ -1,13 +1,12 @@
 """YAML with comments: any tree is read back as it was, with and without its notes."""
 
-from typing import Any
-
 import hypothesis
 import pytest
 import yaml
 from hypothesis import strategies
 
 from launcher.render.notation import Note, yaml_documents, yaml_text
+from tests.support.decoded import JsonDict
 
 TEXTS = strategies.text(
     strategies.characters(blacklist_categories=["Cs"], min_codepoint=32, max_codepoint=0x2FFF)
@@ -27,7 +26,7 @@ TREES = strategies.recursive(
 
 
 @hypothesis.given(strategies.dictionaries(KEYS, TREES, min_size=1, max_size=4))
-def test_a_tree_is_read_back(tree: dict[str, Any]) -> None:
+def test_a_tree_is_read_back(tree: JsonDict) -> None:
     text = yaml_text(tree)
     hypothesis.note(text)
     assert yaml.safe_load(text) == tree

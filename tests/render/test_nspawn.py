@@ -41,12 +41,12 @@ def machine(rig: Rig) -> Iterator[Machine]:
     needs_nspawn()
     if sys.version_info[:2] != (3, 11):
         pytest.skip("the machine is Debian 12, whose Python is 3.11")
-    made = Machine(())
+    machine = Machine(())
     try:
-        made.make()
-        yield made
+        machine.make()
+        yield machine
     finally:
-        made.close()
+        machine.close()
 
 
 def install(machine: Machine, rig: Rig) -> None:

@@ -69,12 +69,12 @@ class Podman:
              '--customize-hook=rm "$1"/usr/lib/python3*/EXTERNALLY-MANAGED',
              '--customize-hook=ln -s python3 "$1"/usr/bin/python', "bookworm", "-"],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        ) as made:  # fmt: skip
+        ) as result:  # fmt: skip
             subprocess.run(
                 [*self.argv, "import", "-", "localhost/python:bookworm"],
-                stdin=made.stdout, capture_output=True, check=True, timeout=LONGEST,
+                stdin=result.stdout, capture_output=True, check=True, timeout=LONGEST,
             )  # fmt: skip
-        assert made.returncode == 0
+        assert result.returncode == 0
 
     def close(self) -> None:
         self.run("rm", "--all", "--force", "--time", "0", check=False)
@@ -128,12 +128,12 @@ def test_the_cpu_image_is_built_and_serves(podman: Podman) -> None:
     for name in CHECKOUT:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, context / name)
-    seen = [word for path in HOST_FILES if Path(path).exists()
+    mentioned = [word for path in HOST_FILES if Path(path).exists()
             for word in ("--volume", f"{path}:{path}:ro")]  # fmt: skip
     pip = [word for name, value in os.environ.items() if name.startswith("PIP_")
            for word in ("--env", f"{name}={value}")]  # fmt: skip
     podman.run(
-        "build", "--network", "host", *podman.limits, *seen, *pip,
+        "build", "--network", "host", *podman.limits, *mentioned, *pip,
         "--build-arg", "BASE=localhost/python:bookworm",
         "--file", str(context / "deploy" / "docker" / "cpu.Dockerfile"), "--tag", "localhost/ernie",
         str(context),

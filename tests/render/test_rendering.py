@@ -156,12 +156,12 @@ def test_an_empty_folder_is_no_answer(run_cli: Run, tmp_path: Path) -> None:
 
 def test_an_instance_that_runs_with_something_else_is_drift(rig: Rig) -> None:
     rig.up()
-    same = rig.run("diff", rig.profile(), "--json")
-    assert (same.rc, rows(same)) == (0, {"instance one": "same"}), same.output()
-    other = rig.run("diff", rig.profile(max_model_len=4096), "--json")
-    assert (other.rc, rows(other)) == (1, {"instance one": "differs"})
+    unchanged = rig.run("diff", rig.profile(), "--json")
+    assert (unchanged.rc, rows(unchanged)) == (0, {"instance one": "same"}), unchanged.output()
+    second = rig.run("diff", rig.profile(max_model_len=4096), "--json")
+    assert (second.rc, rows(second)) == (1, {"instance one": "differs"})
     only_rendering = rig.run("diff", rig.profile(render={"image": "x:1"}), "--json")
-    assert only_rendering.rc == 0, "what only `render` reads is no difference of an instance"
+    assert only_rendering.rc == 0, "what only `render` reads does not count as a difference"
     rig.down()
 
 

@@ -48,17 +48,17 @@ def options(text: str) -> dict[str, str]:
 def test_the_options_are_those_of_the_plan() -> None:
     text = script(LARGE, "render.time-limit=24h", "render.partition=gpu", replicas=4)
     subject = collect(load(LARGE), "job", version=None, replicas=4)
-    asked = options(text)
-    assert asked["gpus-per-node"] == "8"
-    assert asked["array"] == "0-3"
-    assert asked["time"] == str(24 * 60)
-    assert asked["partition"] == "gpu"
+    requested = options(text)
+    assert requested["gpus-per-node"] == "8"
+    assert requested["array"] == "0-3"
+    assert requested["time"] == str(24 * 60)
+    assert requested["partition"] == "gpu"
     assert subject.memory is not None
-    assert int(asked["mem"][:-1]) * 1024**2 >= subject.memory + subject.shm
-    receiver, _, seconds = asked["signal"].partition("@")
+    assert int(requested["mem"][:-1]) * 1024**2 >= subject.memory + subject.shm
+    receiver, _, seconds = requested["signal"].partition("@")
     assert receiver == "B:TERM"
     assert int(seconds) > subject.stop_seconds
-    assert asked["requeue"] == ""
+    assert requested["requeue"] == ""
 
 
 def test_what_is_not_asked_for_is_left_to_the_cluster() -> None:
@@ -232,7 +232,7 @@ def drill(cluster: Cluster, replicas: Replicas, door: FrontDoor, *, limit: bool)
         return  # replica 1 has reached its limit too
 
     lost = replicas.node("1")
-    (other,) = set(NODES) - {lost}
+    (second,) = set(NODES) - {lost}
     cluster.run("scontrol", "update", f"NodeName={lost}", "State=DOWN", "Reason=drill")
     wait(lambda: door.servers() == ["0"], "the door without replica 1")
     clock.step("its node set down, until the door left replica 1 out")
@@ -240,12 +240,12 @@ def drill(cluster: Cluster, replicas: Replicas, door: FrontDoor, *, limit: bool)
     wait(lambda: replicas.state("1") == "PENDING", "replica 1 in the queue")
     wait(lambda: _try(lambda: replicas.run_now("1")), "the new start")
     wait(
-        lambda: replicas.node("1") == other and door.servers() == ["0", "1"],
-        lambda: f"replica 1 on {other}\n{cluster.logs()}",
+        lambda: replicas.node("1") == second and door.servers() == ["0", "1"],
+        lambda: f"replica 1 on {second}\n{cluster.logs()}",
     )  # fmt: skip
     assert replicas.answers("1")
     assert door.ask() == 200
-    clock.step(f"replica 1 on {other}, behind the door")
+    clock.step(f"replica 1 on {second}, behind the door")
     # A job that is cancelled stops its server and does not come back.
     cluster.run("scancel", replicas.job("1"))
     wait(lambda: "1" not in replicas.listed(), "replica 1 to leave the list")
@@ -295,6 +295,6 @@ def test_two_replicas_of_the_tiny_ernie(cluster: Cluster, rig: Rig, limit: bool)
     """With the real engine; `time-limit` waits for Slurm's own warning (about two minutes)."""
     sets = [f"python={engines.require('transformers')}", "stop.grace=5s"]
     sets += ["render.time-limit=3m"] if limit else []
-    words = [word for one in sets for word in ("--set", one)]
+    overrides = [word for one in sets for word in ("--set", one)]
     cluster.environment["PYTHONPATH"] = str(ROOT)
-    run_drill(cluster, rig, "ernie-tiny-cpu", str(TINY), *words, limit=limit)
+    run_drill(cluster, rig, "ernie-tiny-cpu", str(TINY), *overrides, limit=limit)

@@ -36,11 +36,11 @@ def page_of(run: BenchRun) -> Page:
 
 
 def comparison(*figures_: ComparedFigure, **changes: object) -> BenchComparison:
-    made = BenchComparison(
+    new = BenchComparison(
         bench_run(), bench_run(levels=(level(ttft=0.05),)), True, "a permutation test", figures_,
         "2026-11-28T18:00:00Z", 90.0,
     )  # fmt: skip
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(new, **changes)  # type: ignore[arg-type]
 
 
 def compared(metric: str, verdict: str) -> ComparedFigure:
@@ -134,11 +134,11 @@ def test_every_plot_has_words_for_who_does_not_see_it() -> None:
 
 def test_no_two_lines_of_a_plot_differ_by_colour_alone() -> None:
     """Points differ by their markers, for a single one has no dashes; others by those too."""
-    many = tuple(level(value=2**n, ttft=0.1 * (n + 1)) for n in range(12))
+    several = tuple(level(value=2**n, ttft=0.1 * (n + 1)) for n in range(12))
     cards = tuple(Sample(float(at), 1.0, 2.0, 0.5, (9,) * 8, 9) for at in range(5))
     server = bench_run(timeline=cards)
     both = comparison(a=server, b=server)
-    for one in (*figures(bench_run(levels=many)), *bench_compare_html.figures(both)):
+    for one in (*figures(bench_run(levels=several)), *bench_compare_html.figures(both)):
         shapes = {
             (marker(series), dashes(series) if series.kind != "line" else None)
             for series in one.series
@@ -155,8 +155,8 @@ def marker(series: Series) -> int:
 
 
 def test_a_plot_of_many_levels_shows_those_that_lie_evenly_among_them() -> None:
-    many = tuple(level(value=n + 1) for n in range(20))
-    by_name = {one.name: one for one in figures(bench_run(levels=many))}
+    several = tuple(level(value=n + 1) for n in range(20))
+    by_name = {one.name: one for one in figures(bench_run(levels=several))}
     labels = [series.label for series in by_name["distribution-ttft"].series]
     assert len(labels) == 8
     assert (labels[0], labels[-1]) == ("1 at a time", "20 at a time")

@@ -24,10 +24,11 @@ from tests.report.results import exchange
 from tests.smoke.servers import Defect, serve
 from tests.smoke.targets import target_of
 from tests.support.as_json import as_json
+from tests.support.decoded import JsonDict
 from tests.support.payloads import made
 
 
-def curl(recorded: dict[str, Any]) -> str | None:
+def curl(recorded: JsonDict) -> str | None:
     return curl_of(made(ExchangeRecord, recorded))
 
 

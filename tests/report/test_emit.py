@@ -80,11 +80,11 @@ def test_a_verb_without_a_screen_is_painted() -> None:
         "counts": {"PASS": 0, "WARN": 0, "FAIL": 1, "UNKNOWN": 0},
     })  # fmt: skip
     plain, _ = written(answer, io.StringIO, as_json=False)
-    seen, _ = written(answer, Tty, as_json=False)
+    terminal_text, _ = written(answer, Tty, as_json=False)
     assert "\x1b" not in plain
     assert "FAIL" in plain
-    assert "\x1b[" in seen
-    assert "FAIL" in seen
+    assert "\x1b[" in terminal_text
+    assert "FAIL" in terminal_text
 
 
 def test_a_plan_says_that_a_paused_engine_is_not_ready() -> None:

@@ -34,10 +34,10 @@ def quoted(text: str, line: int, column: int, columns: int) -> list[str]:
 )
 def test_the_caret_stands_below_the_place(before: str, after: str, columns: int) -> None:
     lines = quoted(f"{before}X{after}", 1, len(before) + 1, columns)
-    shown, caret = lines[3].removeprefix("1 | "), lines[4].removeprefix("  | ")
+    source_line, caret = lines[3].removeprefix("1 | "), lines[4].removeprefix("  | ")
     at = width(caret[: caret.index("^")])
     passed, under = 0, ""
-    for sign in shown:
+    for sign in source_line:
         if passed == at and width(sign):
             under = sign
             break

@@ -134,10 +134,10 @@ def test_checks_of_another_theme_that_the_default_also_runs_are_named() -> None:
 
 
 def test_a_long_line_goes_on_below_its_last_column() -> None:
-    words = "word " * 30
-    lines = screens.wrapped(f"ID   PASS  {words}", SCREEN).split("\n")
+    long_text = "word " * 30
+    lines = screens.wrapped(f"ID   PASS  {long_text}", SCREEN).split("\n")
     assert all(line.startswith(" " * 11 + "word") for line in lines[1:])
-    lines = screens.wrapped(words, SCREEN).split("\n")
+    lines = screens.wrapped(long_text, SCREEN).split("\n")
     assert [line[:5] for line in lines[1:]] == ["    w"] * (len(lines) - 1)
-    command = f"    do: ernie-deploy {words}"
+    command = f"    do: ernie-deploy {long_text}"
     assert screens.wrapped(command, SCREEN) == command

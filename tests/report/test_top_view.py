@@ -184,14 +184,14 @@ def test_a_change_of_width_changes_the_columns(width: int) -> None:
 def test_only_a_list_that_is_longer_than_its_room_has_a_scrollbar() -> None:
     async def act(app: TopApp, pilot: "Pilot[None]") -> None:
         listed = app.screen_stack[0].query_one(OptionList)
-        many = [replace(ROWS[0], name=f"n{number}") for number in range(40)]
-        app.show(many[:2])
+        several = [replace(ROWS[0], name=f"n{number}") for number in range(40)]
+        app.show(several[:2])
         await pilot.pause()
         room = listed.size.height
-        app.show(many[:room])
-        assert app.shape == layout(many[:room], 150)
-        app.show(many[: room + 1])
-        assert app.shape == layout(many[: room + 1], 149) != layout(many[: room + 1], 150)
+        app.show(several[:room])
+        assert app.shape == layout(several[:room], 150)
+        app.show(several[: room + 1])
+        assert app.shape == layout(several[: room + 1], 149) != layout(several[: room + 1], 150)
 
     play(act, size=(150, 24))
 

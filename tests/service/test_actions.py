@@ -22,13 +22,13 @@ def test_blue_green_stops_the_old_revision_only_after_the_watch() -> None:
     assert kinds(steps) == [
         "start", "prove", "door", "shift", "watch", "shift", "watch", "retire", "commit",
     ]  # fmt: skip
-    canary, whole = (step for step in steps if step.kind == "shift")
+    canary, complete = (step for step in steps if step.kind == "shift")
     assert canary.share == 0.1
     assert canary.weights == {
         "s-aaaaaa-1": FULL, "s-aaaaaa-2": FULL, "s-bbbbbb-3": 28, "s-bbbbbb-4": 28,
     }  # fmt: skip
     # The old ones stand by, so that a new one that dies costs no request.
-    assert whole.weights == {
+    assert complete.weights == {
         "s-aaaaaa-1": STANDBY, "s-aaaaaa-2": STANDBY, "s-bbbbbb-3": FULL, "s-bbbbbb-4": FULL,
     }  # fmt: skip
     assert steps[-2].members == ("s-aaaaaa-1", "s-aaaaaa-2")
@@ -69,10 +69,10 @@ def test_recreate_stops_first() -> None:
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize(("old", "new"), [(1, 1), (3, 1), (1, 4)])
 def test_weights_give_the_new_revision_its_share(share: float, old: int, new: int) -> None:
-    olds, news = [f"o{n}" for n in range(old)], [f"n{n}" for n in range(new)]
-    weights = actions.shared_weights(olds, news, share)
+    olds, new_ones = [f"o{n}" for n in range(old)], [f"n{n}" for n in range(new)]
+    weights = actions.shared_weights(olds, new_ones, share)
     total = sum(weights.values())
-    actual = sum(weights[name] for name in news) / total
+    actual = sum(weights[name] for name in new_ones) / total
     # A weight is a whole number from 1 to 256.
     assert actual == pytest.approx(share, abs=0.5 * new / total + 0.005)
     assert all(1 <= weight <= FULL for weight in weights.values())

@@ -50,8 +50,8 @@ def test_settings_of_the_door_change_without_new_replicas(shop: ServiceRig) -> N
 def test_the_doors_port_cannot_change_while_it_serves(shop: ServiceRig) -> None:
     shop.deploy()
     before = shop.state
-    other = ports.free_port()
-    ran = shop.run("deploy", shop.write(fresh=False, door={"port": other}), "--json")
+    second = ports.free_port()
+    ran = shop.run("deploy", shop.write(fresh=False, door={"port": second}), "--json")
     assert ran.rc == 3, ran.output()
     assert shop.errors(ran) == ["door-fixed"]
     after = shop.state
@@ -64,12 +64,12 @@ def test_a_port_that_is_taken_is_told_and_nothing_runs(shop: ServiceRig) -> None
     with subprocess.Popen(
         ["python3", "-c", LISTENER, str(shop.port)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    ) as other:  # fmt: skip
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"up\n"
+    ) as second:  # fmt: skip
+        assert second.stdout is not None
+        assert second.stdout.readline() == b"up\n"
         ran = shop.run("deploy", shop.write(), "--json")
-        assert other.stdin is not None
-        other.stdin.close()
+        assert second.stdin is not None
+        second.stdin.close()
     assert ran.rc == 3, ran.output()
     assert str(shop.port) in ran.json["errors"][0]["message"]
     assert not processes.of_home(shop.home)

@@ -50,8 +50,8 @@ def registered(shop: GroupRig, router: str) -> set[int]:
     """The ports of all instances that a router has ever taken."""
     folder = shop.instance(router) / "logs" / "engine"
     texts = [path.read_text() for path in folder.rglob("router.log*") if not path.is_symlink()]
-    found = re.findall(r"instance success: http://127\.0\.0\.1:(\d+)", "".join(texts))
-    return {int(number) for number in found}
+    ports_seen = re.findall(r"instance success: http://127\.0\.0\.1:(\d+)", "".join(texts))
+    return {int(number) for number in ports_seen}
 
 
 def ports_of(shop: GroupRig, names: list[str]) -> set[int]:
@@ -99,8 +99,8 @@ def test_a_decode_instance_that_does_not_start(shop: GroupRig) -> None:
     before = set(shop.instances())
     with shop.chat() as load:
         load.wait_for(5)
-        bad = {"env": {"TWIN_FAULT": "worker-dies-in-load"}}
-        path = shop.write_group({"router": "go", "decode": bad}, restart={"policy": "never"})
+        broken = {"env": {"TWIN_FAULT": "worker-dies-in-load"}}
+        path = shop.write_group({"router": "go", "decode": broken}, restart={"policy": "never"})
         ran = shop.run("deploy", path, "--json")
         load.wait_for(5)
     assert ran.rc == 4, ran.output()

@@ -151,11 +151,11 @@ def test_none_wrong_right_and_over_the_limits(keys: Keys) -> None:
 
 
 def test_a_key_is_rotated_under_load_without_a_failed_request_of_the_others(keys: Keys) -> None:
-    old, other = keys.make("a"), keys.make("b")
+    old, second = keys.make("a"), keys.make("b")
     keys.section = {"team-a": keys.key("a"), "team-b": keys.key("b", concurrency=64)}
     revision = keys.deploy(fresh=True)["revision"]
     workers = pids_of_workers(keys)
-    with keys.shop.load(4, key=other) as load:
+    with keys.shop.load(4, key=second) as load:
         load.wait_for(10)
         new = keys.make("a-next")
         keys.section["team-a"] = keys.key("a", next=keys.reference("a-next"))
@@ -312,14 +312,14 @@ def test_no_key_is_anywhere(keys: Keys) -> None:
     outputs.append(door_metrics(keys))
     wait_for(lambda: keys.requests("team-a") > 0, "the usage on disk")
     where = dict(enumerate(outputs))
-    found = [f"output {n}" for n, text in where.items() if holds(keys, text.encode())]
+    leaks = [f"output {n}" for n, text in where.items() if holds(keys, text.encode())]
     files = [path for path in keys.shop.home.rglob("*") if path.is_file()]
     assert any(path.name == "keys.map" for path in files)
-    found += [str(path) for path in files if holds(keys, path.read_bytes())]
+    leaks += [str(path) for path in files if holds(keys, path.read_bytes())]
     pids = {leak.pid for leak in processes.of_home(keys.shop.home)}
     assert len(pids) > 5
-    found += [f"{pid} {name}" for pid, name, data in of_processes(pids) if holds(keys, data)]
-    assert found == []
+    leaks += [f"{pid} {name}" for pid, name, data in of_processes(pids) if holds(keys, data)]
+    assert leaks == []
     folder = keys.shop.home / "services" / "shop"
     assert {path.stat().st_mode & 0o077 for path in folder.rglob("*")} == {0}
 
@@ -337,13 +337,13 @@ def of_processes(pids: set[int]) -> Iterator[tuple[int, str, bytes]]:
 
 
 def test_what_cannot_be_used_is_refused_before_anything_changes(keys: Keys) -> None:
-    good = keys.make("a")
+    working = keys.make("a")
     keys.section = {"team-a": keys.key("a")}
     keys.deploy(fresh=True)
     for file, text, code in (
         ("b", "short", "bad-api-key"),
         ("b", "sk with blanks 0123456789", "bad-api-key"),
-        ("b", good, "duplicate-api-key"),
+        ("b", working, "duplicate-api-key"),
         ("missing", None, "missing-secret"),
     ):
         if text is not None:
@@ -352,16 +352,16 @@ def test_what_cannot_be_used_is_refused_before_anything_changes(keys: Keys) -> N
         path = keys.profile()
         ran = keys.shop.run("deploy", path, "--json")
         assert (ran.rc, keys.shop.errors(ran)) == (3, [code])
-        assert good not in ran.output()
+        assert working not in ran.output()
         doctor = keys.shop.run("doctor", path, "--json")
         finding = next(one for one in doctor.json["data"]["findings"]
                        if one["check"] == "service-keys")  # fmt: skip
         assert finding["status"] == "FAIL", finding
-        assert keys.status(good) == 200
+        assert keys.status(working) == 200
     keys.write("a", "short")
     ran = keys.shop.run("keys", "rotate", "shop", "--json")
     assert (ran.rc, keys.shop.errors(ran)) == (3, ["bad-api-key"])
-    assert keys.status(good) == 200
+    assert keys.status(working) == 200
     assert keys.shop.state["rollout"] is None
 
 

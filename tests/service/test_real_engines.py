@@ -111,8 +111,10 @@ def test_changes_under_load_lose_nothing(shop: RealShop, times: int) -> None:
             updated = shop.must("deploy", shop.path_of())
             load.wait_for(5)
 
-            bad = shop.path_of(smoke={"checks": ["chat"], "expect": {"chat": {"matches": "^Q$"}}})
-            refused = shop.run("deploy", bad, "--json")
+            broken = shop.path_of(
+                smoke={"checks": ["chat"], "expect": {"chat": {"matches": "^Q$"}}}
+            )
+            refused = shop.run("deploy", broken, "--json")
             assert refused.rc == 1, refused.output()
             assert shop.errors(refused) == ["smoke-failed"]
             assert shop.state["revision"] == updated["revision"]

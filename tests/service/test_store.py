@@ -67,11 +67,11 @@ def test_a_damaged_state_is_refused_with_its_path(shop: ServiceDir, text: str) -
 
 
 def test_a_copied_folder_is_not_this_service(shop: ServiceDir) -> None:
-    other = service_dir("other")
-    other.folder.mkdir(parents=True)
-    (other.folder / "service.json").write_bytes((shop.folder / "service.json").read_bytes())
+    second = service_dir("other")
+    second.folder.mkdir(parents=True)
+    (second.folder / "service.json").write_bytes((shop.folder / "service.json").read_bytes())
     with pytest.raises(PreconditionError, match="'shop'"):
-        other.read()
+        second.read()
 
 
 def test_names_are_short_enough_for_those_of_replicas(home: Path) -> None:

@@ -74,5 +74,5 @@ def test_a_counter_that_begins_anew_counts_from_zero() -> None:
 
 
 def test_the_summary_says_what_was_seen() -> None:
-    seen = rates(START, now(50, failed=1), NEW)
-    assert summary(seen) == "50 answers, 1 failed, 0.50 s each, first token after 0.100 s"
+    observed = rates(START, now(50, failed=1), NEW)
+    assert summary(observed) == "50 answers, 1 failed, 0.50 s each, first token after 0.100 s"

@@ -6,11 +6,11 @@ import json
 import random
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
 from launcher.smoke.checks.crowd import VOCABULARY
+from tests.support.decoded import JsonDict
 
-Body = dict[str, Any]
+Body = JsonDict
 """A JSON object of a scripted server: its hooks change any place in it."""
 
 STORY = (
@@ -71,9 +71,9 @@ def _say(question: str, messages: list[Body], draw: random.Random, body: Body) -
     echo = re.search(r"exactly: (.+)$", question)
     count = re.search(r"Count from 1 to (\d+)", question)
     secret = re.search(r"secret number is (\d+)", question)
-    seen = re.findall(r"\[(?:picture|video) ([\d ]+)\]", question)
-    if seen:
-        return ", ".join(" ".join(seen).split())
+    digits = re.findall(r"\[(?:picture|video) ([\d ]+)\]", question)
+    if digits:
+        return ", ".join(" ".join(digits).split())
     if echo:
         return echo[1]
     if secret:

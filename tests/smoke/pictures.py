@@ -6,14 +6,14 @@ import base64
 import struct
 import urllib.request
 import zlib
-from typing import Any
 
 from launcher.smoke.checks.pictures import COLUMNS, FONT, MARGIN, ROWS, jpeg
+from tests.support.decoded import JsonDict
 
 GLYPHS = {tuple(glyph.split()): digit for digit, glyph in FONT.items()}
 
 
-def text_of(part: dict[str, Any], *, fetches: str | None = None) -> str | None:
+def text_of(part: JsonDict, *, fetches: str | None = None) -> str | None:
     """The text of a part, a picture as `[picture 274]`, a video as `[video 27 94]`.
 
     None: the URL is refused. `fetches` plants the fault that every URL is read that begins with it.
@@ -69,12 +69,12 @@ def read_avi(data: bytes) -> list[str]:
     """The numbers of a video in their order; a frame is recognised by its bytes."""
     assert (data[:4], data[8:12]) == (b"RIFF", b"AVI ")
     assert struct.unpack("<I", data[4:8])[0] == len(data) - 8
-    at, shown = data.index(b"movi") + 4, []
+    at, frames = data.index(b"movi") + 4, []
     while data[at : at + 4] == b"00dc":
         size = struct.unpack("<I", data[at + 4 : at + 8])[0]
-        shown.append(_number_of(data[at + 8 : at + 8 + size]))
+        frames.append(_number_of(data[at + 8 : at + 8 + size]))
         at += 8 + size + size % 2
-    return list(dict.fromkeys(shown))
+    return list(dict.fromkeys(frames))
 
 
 def _number_of(frame: bytes) -> str:

@@ -24,10 +24,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 from tests.smoke import model, pictures
 from tests.smoke.messages import MessagesMixin
+from tests.support.decoded import JsonDict
 
 Body = model.Body
 Event = Body | str | bytes
@@ -80,7 +80,7 @@ class Server(ThreadingHTTPServer):
         self.seats = threading.BoundedSemaphore(SEATS)
         self.lock = threading.Lock()
         self.counters = {"requests_total": 0, "generation_tokens_total": 0}
-        self.memory: dict[str, Any] = {}
+        self.memory: JsonDict = {}
         self.hang = threading.Event()
 
     @property

@@ -38,8 +38,8 @@ def test_checks_stand_below_their_theme() -> None:
     headings = [line for line in lines if re.match(r"--tag \w+: ", line)]
     assert [re.findall(r"\w+", one)[1] for one in headings] == list(TAGS)
     for check in all_checks():
-        place = next(i for i, one in enumerate(lines) if one.startswith(f"{check.name} "))
-        above = [one for one in lines[:place] if one in headings]
+        position = next(i for i, one in enumerate(lines) if one.startswith(f"{check.name} "))
+        above = [one for one in lines[:position] if one in headings]
         assert above[-1].startswith(f"--tag {theme_of(check.tags)}: ")
 
 

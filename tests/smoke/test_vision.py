@@ -18,6 +18,7 @@ from tests.smoke.pictures import read_avi, read_cells, read_png
 from tests.smoke.servers import Body, Defect, Server, serve
 from tests.smoke.targets import target_of
 from tests.support.as_json import as_json
+from tests.support.decoded import JsonDict
 
 CHECKS = ["image", "images", "video", "image-url"]
 
@@ -141,11 +142,9 @@ LIMITS = {"limit-mm-per-prompt": {"image": 100, "video": 100}}
         ("transformers", "baidu/ERNIE-4.5-0.3B-PT", {}, set()),
     ],
 )  # fmt: skip
-def test_who_promises_what(
-    engine: str, model: str, args: dict[str, Any], expected: set[str]
-) -> None:
-    made = making.profile(engine, model=model, engine_args=args)
-    assert engines.get(engine).capabilities(made, None) & VISION == expected
+def test_who_promises_what(engine: str, model: str, args: JsonDict, expected: set[str]) -> None:
+    profile = making.profile(engine, model=model, engine_args=args)
+    assert engines.get(engine).capabilities(profile, None) & VISION == expected
 
 
 @pytest.mark.parametrize("engine", ["fastdeploy", "vllm"])

@@ -51,7 +51,7 @@ def distribution(values: Sequence[float]) -> Distribution:
 def level(loop: Any = "closed", value: float = 2, ttft: float = 0.1, **changes: Any) -> Level:
     """A level of 40 requests with a spread of 20 % around `ttft` seconds to the first token."""
     spread = [ttft * (0.8 + 0.01 * i) for i in range(40)]
-    made = Level(
+    new = Level(
         loop,
         value,
         RequestCounts(41, 40, 1, 0, 4),
@@ -82,12 +82,12 @@ def level(loop: Any = "closed", value: float = 2, ttft: float = 0.1, **changes: 
             ServerFigure("output_tokens", "tokens", 640, 700, True, "60 tokens more"),
         ),
     )
-    return dataclasses.replace(made, **changes)
+    return dataclasses.replace(new, **changes)
 
 
 def bench_run(**changes: Any) -> BenchRun:
     """A run of a closed and an open level on a small server."""
-    made = BenchRun(
+    new = BenchRun(
         TargetFacts("ernie-tiny-cpu", "instance", "http://127.0.0.1:8180/v1", "ernie"),
         ScenarioFacts("chat", "Chat", "launcher/bench/scenarios/chat.yaml", "ab12", {"name": "c"}),
         "2026-11-28T17:45:00Z",
@@ -104,4 +104,4 @@ def bench_run(**changes: Any) -> BenchRun:
         {"ernie_deploy": "0.2.0"},
         {"model": "ernie"},
     )
-    return dataclasses.replace(made, **changes)
+    return dataclasses.replace(new, **changes)

@@ -5,6 +5,8 @@ from typing import Any
 
 import anthropic
 
+from tests.support.decoded import JsonDict
+
 TOOLS = (
     "get_weather", "Bash", "Read", "Edit", "Write", "Glob", "Grep", "LS", "WebFetch", "WebSearch",
     "TodoWrite", "Task", "NotebookEdit", "BashOutput", "KillShell",
@@ -22,7 +24,7 @@ class Turn:
     stop_reason: str | None
     input_tokens: int
     output_tokens: int
-    calls: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[JsonDict] = field(default_factory=list)
     text: str = ""
 
 
@@ -32,7 +34,7 @@ class CodingAgent:
     def __init__(self, client: anthropic.Anthropic, model: str, rules: str = RULES) -> None:
         self._client = client
         self.messages: list[Any] = []
-        self._common: dict[str, Any] = {
+        self._common: JsonDict = {
             "model": model,
             "system": [
                 {"type": "text", "text": "You are a coding agent."},
@@ -49,15 +51,15 @@ class CodingAgent:
     def ask(self, question: str) -> list[Turn]:
         """Ask, answer every call, and go on until there is none."""
         reminder = {"type": "text", "text": "<system-reminder>Be brief.</system-reminder>"}
-        asked = {"type": "text", "text": question, "cache_control": {"type": "ephemeral"}}
-        self.messages.append({"role": "user", "content": [reminder, asked]})
+        block = {"type": "text", "text": question, "cache_control": {"type": "ephemeral"}}
+        self.messages.append({"role": "user", "content": [reminder, block]})
         turns = [self.turn()]
         while turns[-1].calls and len(turns) < 5:
             self._answer_calls(turns[-1].calls)
             turns.append(self.turn())
         return turns
 
-    def _answer_calls(self, calls: list[dict[str, Any]]) -> None:
+    def _answer_calls(self, calls: list[JsonDict]) -> None:
         """All results in one message, as parallel calls are answered."""
         results = [
             {
@@ -100,7 +102,7 @@ class CodingAgent:
         )
 
 
-def _tool(name: str) -> dict[str, Any]:
+def _tool(name: str) -> JsonDict:
     key = "city" if name == "get_weather" else "path"
     schema = {"type": "object", "properties": {key: {"type": "string"}}, "required": [key]}
     return {"name": name, "description": f"The tool {name}.", "input_schema": schema}

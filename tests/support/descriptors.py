@@ -28,13 +28,13 @@ def no_descriptor_left() -> Iterator[None]:
 
 def opened() -> dict[str, str]:
     """What is open in this process, by number."""
-    found = {}
+    names = {}
     for number in os.listdir("/proc/self/fd"):
         try:
-            found[number] = os.readlink(f"/proc/self/fd/{number}")
+            names[number] = os.readlink(f"/proc/self/fd/{number}")
         except FileNotFoundError:  # that of the listing itself
             continue
-    return found
+    return names
 
 
 @contextmanager

@@ -82,12 +82,10 @@ def main() -> None:
         threading.Thread(target=server.run, daemon=True).start()
     for step in script["after"]:
         do(step)
-    # The kernel may give a signal to any thread; `signal.pause` would only end in this one.
-    woken, wakes = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    os.set_blocking(woken, True)
-    signal.set_wakeup_fd(wakes)
+    # Not `signal.pause`: the kernel may give a signal to any thread, and it would only end in this
+    # one. A handler runs here at the latest when the sleep is over.
     while True:
-        os.read(woken, 64)
+        time.sleep(0.2)
 
 
 def _on_sigterm(how: str) -> None:

@@ -121,8 +121,8 @@ class _Handler(BaseHTTPRequestHandler):
         hub.requests.append((self.path, dict(self.headers.items())))
         split = urlsplit(self.path)
         path, query = unquote(split.path), {k: v[0] for k, v in parse_qs(split.query).items()}
-        known = f"{self.headers.get('Authorization')} {self.headers.get('Cookie')}"
-        if hub.token is not None and hub.token not in known and not path.startswith("/cdn/"):
+        credentials = f"{self.headers.get('Authorization')} {self.headers.get('Cookie')}"
+        if hub.token is not None and hub.token not in credentials and not path.startswith("/cdn/"):
             self._json(401, {"error": "no token", "message": "no token"})
             return
         for pattern, answer in (
@@ -150,8 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(404, {"error": "Invalid rev id", "message": f"no revision {revision}"})
         return tree
 
-    def _huggingface(self, asked: dict[str, str]) -> None:
-        tree = self._tree(asked.get("rev"), "main")
+    def _huggingface(self, query: dict[str, str]) -> None:
+        tree = self._tree(query.get("rev"), "main")
         if tree is None:
             return
         siblings = []
@@ -165,17 +165,17 @@ class _Handler(BaseHTTPRequestHandler):
             siblings.append(one)
         self._json(200, {"id": self.hub.model, "sha": tree[0], "siblings": siblings})
 
-    def _resolve(self, asked: dict[str, str]) -> None:
-        tree = self._tree(asked["rev"], "main")
+    def _resolve(self, query: dict[str, str]) -> None:
+        tree = self._tree(query["rev"], "main")
         if tree is None:
             return
-        if len(tree[1].get(asked["path"], b"")) >= LARGE:
-            self._redirect(f"/cdn/{tree[0]}/{quote(asked['path'])}")
+        if len(tree[1].get(query["path"], b"")) >= LARGE:
+            self._redirect(f"/cdn/{tree[0]}/{quote(query['path'])}")
         else:
-            self._content(asked)
+            self._content(query)
 
-    def _modelscope(self, asked: dict[str, str]) -> None:
-        tree = self._tree(asked.get("Revision"), "master")
+    def _modelscope(self, query: dict[str, str]) -> None:
+        tree = self._tree(query.get("Revision"), "master")
         if tree is None:
             return
         files = [
@@ -186,11 +186,11 @@ class _Handler(BaseHTTPRequestHandler):
         files.append({"Path": "folder", "Name": "folder", "Type": "tree", "Size": 0})
         self._json(200, {"Code": 200, "Success": True, "Data": {"Files": files}})
 
-    def _modelscope_file(self, asked: dict[str, str]) -> None:
-        self._content({"rev": asked["Revision"], "path": asked["FilePath"]})
+    def _modelscope_file(self, query: dict[str, str]) -> None:
+        self._content({"rev": query["Revision"], "path": query["FilePath"]})
 
-    def _aistudio(self, asked: dict[str, str]) -> None:
-        tree = self._tree(asked.get("rev"), "master")
+    def _aistudio(self, query: dict[str, str]) -> None:
+        tree = self._tree(query.get("rev"), "master")
         if tree is None:
             return
         entries = [{"path": p, "type": "blob", "size": len(d)} for p, d in tree[1].items()]
@@ -198,27 +198,27 @@ class _Handler(BaseHTTPRequestHandler):
         answer = {"sha": tree[0], "url": url, "tree": entries, "truncated": False}
         self._json(200, {**answer, "total_count": len(entries)})
 
-    def _aistudio_facts(self, asked: dict[str, str]) -> None:
-        tree = self._tree(asked.get("ref"), "master")
+    def _aistudio_facts(self, query: dict[str, str]) -> None:
+        tree = self._tree(query.get("ref"), "master")
         if tree is None:
             return
-        data = tree[1][asked["path"]]
+        data = tree[1][query["path"]]
         sha = blob_of(pointer_of(data) if len(data) >= LARGE else data)
-        name = asked["path"].rpartition("/")[2]
-        self._json(200, {"name": name, "path": asked["path"], "sha": sha, "size": len(data)})
+        name = query["path"].rpartition("/")[2]
+        self._json(200, {"name": name, "path": query["path"], "sha": sha, "size": len(data)})
 
-    def _aistudio_file(self, asked: dict[str, str]) -> None:
-        self._content({"rev": asked.get("ref", "master"), "path": asked["path"]})
+    def _aistudio_file(self, query: dict[str, str]) -> None:
+        self._content({"rev": query.get("ref", "master"), "path": query["path"]})
 
-    def _content(self, asked: dict[str, str]) -> None:
-        tree = self._tree(asked["rev"], "main")
+    def _content(self, query: dict[str, str]) -> None:
+        tree = self._tree(query["rev"], "main")
         if tree is None:
             return
-        data = tree[1].get(asked["path"])
+        data = tree[1].get(query["path"])
         if data is None:
             self._json(404, {"error": "Entry not found"})
             return
-        if asked["path"] in self.hub.corrupt:
+        if query["path"] in self.hub.corrupt:
             data = bytes([data[0] ^ 1]) + data[1:]
         match = re.match(r"bytes=(\d+)-(\d*)$", self.headers.get("Range") or "")
         start, stop = 0, len(data)

@@ -39,7 +39,7 @@ WORD = " the"
 
 
 @dataclass(frozen=True)
-class Known:
+class Behaviour:
     """The delays (seconds) and the shape of every answer. `fail_every` answers each n-th with 500.
 
     `seats` is how many requests are served at a time; the others wait, as they do in an engine.
@@ -63,19 +63,19 @@ class Chunk:
     tokens: int
 
 
-def chunks(known: Known, tokens: int) -> list[Chunk]:
+def chunks(behaviour: Behaviour, tokens: int) -> list[Chunk]:
     """The pieces of an answer of `tokens` tokens."""
-    at = [known.first + known.gap * i for i in range(tokens)]
-    thought = tokens // 2 if known.mode in ("reasoning", "buffered") else 0
+    at = [behaviour.first + behaviour.gap * i for i in range(tokens)]
+    thought = tokens // 2 if behaviour.mode in ("reasoning", "buffered") else 0
     pieces = [Chunk(at[i], "reasoning_content", 1) for i in range(thought)]
-    size = {"several": 3, "buffered": 8}.get(known.mode, 1)
+    size = {"several": 3, "buffered": 8}.get(behaviour.mode, 1)
     for begin in range(thought, tokens, size):
         end = min(begin + size, tokens)
         pieces.append(Chunk(at[end - 1], "content", end - begin))
     return pieces
 
 
-def _event(known: Known, delta: dict[str, str], finish: str | None = None) -> bytes:
+def _event(behaviour: Behaviour, delta: dict[str, str], finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     body = {
         "id": "known-1", "object": "chat.completion.chunk", "created": 1, "model": MODEL,
@@ -109,7 +109,7 @@ def _whole(status: str, body: object) -> bytes:
 class State:
     """Everything that the connections share, and what `/metrics` tells."""
 
-    known: Known
+    behaviour: Behaviour
     record: TextIO
     served: int = 0
     tokens: int = 0
@@ -138,13 +138,13 @@ class State:
 async def _answer(
     state: State, writer: asyncio.StreamWriter, body: dict[str, object], read: float
 ) -> None:
-    known = state.known
-    asked = body.get("max_completion_tokens") or body.get("max_tokens") or known.tokens
-    tokens = min(known.tokens, int(str(asked)))
+    behaviour = state.behaviour
+    limit = body.get("max_completion_tokens") or body.get("max_tokens") or behaviour.tokens
+    tokens = min(behaviour.tokens, int(str(limit)))
     prompt = len(json.dumps(body.get("messages", body.get("prompt", "")))) // 4
     if not body.get("stream"):
         usage = {"prompt_tokens": prompt, "completion_tokens": tokens}
-        message = {"role": "assistant", "content": known.word * tokens}
+        message = {"role": "assistant", "content": behaviour.word * tokens}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         writer.write(_whole("200 OK", {"model": MODEL, "choices": [choice], "usage": usage}))
         return
@@ -155,12 +155,12 @@ async def _answer(
     )
     written: list[tuple[float, str, int]] = []
     first = True
-    for piece in chunks(known, tokens):
+    for piece in chunks(behaviour, tokens):
         wait = begin + piece.after - loop.time()
         if wait > 0:
             await asyncio.sleep(wait)
-        text = known.word * piece.tokens
-        data = _framed(_event(known, {piece.kind: text}))
+        text = behaviour.word * piece.tokens
+        data = _framed(_event(behaviour, {piece.kind: text}))
         writer.write(head + data if first else data)
         moment = time.monotonic()
         if first:
@@ -170,7 +170,7 @@ async def _answer(
         if writer.transport.is_closing():
             break
     options = body.get("stream_options")
-    last = _event(known, {}, "stop")
+    last = _event(behaviour, {}, "stop")
     if isinstance(options, dict) and options.get("include_usage"):
         last += _usage(prompt, tokens)
     writer.write(_framed(last + b"data: [DONE]\n\n") + b"0\r\n\r\n")
@@ -202,7 +202,7 @@ async def _serve(state: State, reader: asyncio.StreamReader, writer: asyncio.Str
                 writer.write(_whole("200 OK", {}))
             elif path in ("/v1/chat/completions", "/v1/completions"):
                 count += 1
-                every = state.known.fail_every
+                every = state.behaviour.fail_every
                 if every and count % every == 0:
                     writer.write(_whole("500 Internal Server Error", {"error": "planted"}))
                     continue
@@ -228,8 +228,8 @@ async def _serve(state: State, reader: asyncio.StreamReader, writer: asyncio.Str
 
 
 async def _main(port: int, state: State) -> None:
-    if state.known.seats:
-        state.seats = asyncio.Semaphore(state.known.seats)
+    if state.behaviour.seats:
+        state.seats = asyncio.Semaphore(state.behaviour.seats)
     server = await asyncio.start_server(
         lambda r, w: _serve(state, r, w), "127.0.0.1", port, backlog=4096
     )
@@ -265,10 +265,10 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--fail-every", type=int, default=0)
     parser.add_argument("--seats", type=int, default=0)
-    known = vars(parser.parse_args())
-    port, record = known.pop("port"), known.pop("record")
+    arguments = vars(parser.parse_args())
+    port, record = arguments.pop("port"), arguments.pop("record")
     with record.open("a", buffering=1) as file:
-        asyncio.run(_main(port, State(Known(**known), file)))
+        asyncio.run(_main(port, State(Behaviour(**arguments), file)))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+
+from tests.support.decoded import JsonDict
 
 _END = re.compile(rb'\[DONE\]|"finish_reason": ?"[a-z]')
 """How a stream says that it is whole; transformers sends no `[DONE]`."""
@@ -46,7 +47,7 @@ class Load:
         self,
         port: int,
         clients: int = 8,
-        body: dict[str, Any] | None = None,
+        body: JsonDict | None = None,
         *,
         pause: float = 0.0,
         size: int = 0,

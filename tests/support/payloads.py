@@ -134,9 +134,9 @@ TELLING = {
 def kind_of(command: str, data: Mapping[str, object]) -> type:
     """The payload of a command whose JSON is `data`."""
     kinds = PAYLOADS[command]
-    told = [kind for kind in kinds if kind in TELLING and TELLING[kind] in data]
+    telling = [kind for kind in kinds if kind in TELLING and TELLING[kind] in data]
     plain = [kind for kind in kinds if kind not in TELLING]
-    return (told or plain or list(kinds))[0]
+    return (telling or plain or list(kinds))[0]
 
 
 def result(

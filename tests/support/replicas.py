@@ -9,6 +9,7 @@ import threading
 from typing import Any, Literal
 
 from launcher.door.config import Server
+from tests.support.decoded import JsonDict
 
 Behaviour = Literal["answer", "stream", "silent", "close", "cut"]
 """`close` reads a request and closes, `cut` closes within its answer, `silent` and `stream` wait
@@ -30,7 +31,7 @@ class Replica(http.server.ThreadingHTTPServer):
         self.begun = threading.Semaphore(0)
         """Released when a request has arrived whole (for streams: when its first chunk is out)."""
         self.aborted = threading.Event()
-        self.requests: list[dict[str, Any]] = []
+        self.requests: list[JsonDict] = []
         self.usage: dict[str, int] | None = None
         """What an answer says of its tokens."""
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
@@ -91,7 +92,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        answer: dict[str, Any] = {"replica": replica.name, "length": len(body)}
+        answer: JsonDict = {"replica": replica.name, "length": len(body)}
         if replica.usage is not None:
             answer["usage"] = replica.usage
         self._send(200, json.dumps(answer).encode())

@@ -15,14 +15,14 @@ import random
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from tests.support import ROOT
+from tests.support.decoded import JsonDict
 
 STARTS = "starts.jsonl"
 
 
-def install(home: Path, *plans: dict[str, Any]) -> Path:
+def install(home: Path, *plans: JsonDict) -> Path:
     """Make the environment below `home`; returns its folder."""
     folder = home / "engines" / "bench-0.13.0"
     (folder / "bin").mkdir(parents=True)
@@ -39,7 +39,7 @@ def install(home: Path, *plans: dict[str, Any]) -> Path:
     return folder
 
 
-def starts(folder: Path) -> list[dict[str, Any]]:
+def starts(folder: Path) -> list[JsonDict]:
     """What every start noted."""
     path = folder / STARTS
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -48,11 +48,11 @@ def starts(folder: Path) -> list[dict[str, Any]]:
 def raw_line(
     begin: float,
     phase: str,
-    plan: dict[str, Any],
+    plan: JsonDict,
     draw: random.Random,
     *,
     is_failed: bool = False,
-) -> dict[str, Any]:
+) -> JsonDict:
     """One line of `profile_export_raw.jsonl`, of a request sent at `begin` (monotonic seconds)."""
     spread = plan.get("spread", 0.05)
     factor = draw.uniform(1 - spread, 1 + spread)
@@ -72,7 +72,7 @@ def raw_line(
     usage = {"prompt_tokens": 10, "completion_tokens": tokens}
     last = {"name": "data", "value": json.dumps({"choices": [], "usage": usage})}
     responses.append({"perf_ns": int(moments[-1] * 1e9), "packets": [last]})
-    row: dict[str, Any] = {
+    row: JsonDict = {
         "metadata": {
             "credit_issued_ns": int(begin * 1e9) + shift - 1_000_000,
             "request_start_ns": int(begin * 1e9) + shift,

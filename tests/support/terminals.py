@@ -94,7 +94,7 @@ class Terminal:
 
     def __init__(
         self,
-        *words: str,
+        *arguments: str,
         columns: int = 80,
         home: Path | None = None,
         env: Mapping[str, str | None] | None = None,
@@ -103,10 +103,10 @@ class Terminal:
         self._master, slave = pty.openpty()
         self.resize(columns)
         calm: dict[str, str | None] = dict.fromkeys(VARIABLES)
-        given = {**calm, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **(env or {})}
+        variables = {**calm, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **(env or {})}
         self.process = subprocess.Popen(
-            cli.argv(*words), stdin=slave, stdout=slave, stderr=slave,
-            env=cli.environment(home, given), cwd=cwd, start_new_session=True,
+            cli.argv(*arguments), stdin=slave, stdout=slave, stderr=slave,
+            env=cli.environment(home, variables), cwd=cwd, start_new_session=True,
         )  # fmt: skip
         os.close(slave)
         self._data = b""
@@ -121,10 +121,10 @@ class Terminal:
         """What was sent so far."""
         return self._data.decode("utf-8", "replace")
 
-    def read_until(self, seen: Callable[[str], object], deadline: float = 300.0) -> str:
+    def read_until(self, condition: Callable[[str], object], deadline: float = 300.0) -> str:
         """Read until `seen(raw)`; fails where the command ends or the time passes before."""
         end = time.monotonic() + deadline
-        while not seen(self.raw):
+        while not condition(self.raw):
             if time.monotonic() > end or not self._read(1.0):
                 self.close()
                 raise AssertionError(f"not seen:\n{self.raw[-3000:]}")
@@ -175,6 +175,6 @@ class Terminal:
         return bool(data)
 
 
-def show(*words: str, **options: object) -> Shown:
+def show(*arguments: str, **options: object) -> Shown:
     """A command to its end in a terminal; see `Terminal`."""
-    return Terminal(*words, **options).finish()  # type: ignore[arg-type]
+    return Terminal(*arguments, **options).finish()  # type: ignore[arg-type]

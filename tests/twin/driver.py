@@ -81,8 +81,8 @@ def queue_key(queue_port: int) -> int:
 
 def wide_queue_key(queue_port: int) -> int:
     """Of 2.5 and later: 4 bits of the device, 8 of the inode, 20 of Q."""
-    place = os.stat("/dev/shm")
-    key = (place.st_dev & 0xF) << 28 | (place.st_ino & 0xFF) << 20 | queue_port & 0xFFFFF
+    status = os.stat("/dev/shm")
+    key = (status.st_dev & 0xF) << 28 | (status.st_ino & 0xFF) << 20 | queue_port & 0xFFFFF
     return key & 0xFFFFFFFF
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support import ports
+from tests.support.decoded import JsonDict
 from tests.support.group_rig import GO_ROUTER
 from tests.support.waiting import wait_for
 from tests.twin.conftest import Start
@@ -26,7 +27,7 @@ class Instance:
 
     def __init__(self) -> None:
         self.well = True
-        self.requests: list[tuple[dict[str, Any], dict[str, str]]] = []
+        self.requests: list[tuple[JsonDict, dict[str, str]]] = []
         instance = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -89,7 +90,14 @@ def router(interpreter: Callable[[str], Path], tmp_path: Path) -> Iterator[Launc
                 program.write_text(f"#!{python}\n{GO_ROUTER}")
                 program.chmod(0o755)
                 argv = [str(program)]
-            env = {**os.environ, "FD_LOG_DIR": str(tmp_path / "log"), "TWIN_TIME_SCALE": "0.02"}
+            prometheus = tmp_path / "prometheus"
+            prometheus.mkdir(exist_ok=True)
+            env = {
+                **os.environ,
+                "FD_LOG_DIR": str(tmp_path / "log"),
+                "PROMETHEUS_MULTIPROC_DIR": str(prometheus),
+                "TWIN_TIME_SCALE": "0.02",
+            }
             process = subprocess.Popen(
                 [*argv, "--port", str(port), "--splitwise"], cwd=tmp_path, env=env,
                 stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -185,13 +193,13 @@ def test_sizes_of_a_pair_in_the_python_router(
 def test_instances_register(
     start: Start, interpreter: Callable[[str], Path], release: str, again: bool
 ) -> None:
-    """2.4 until it succeeds once, 2.5 for ever as a heartbeat."""
-    seen: list[dict[str, Any]] = []
+    """2.4 until it succeeds once, 2.5 without end as a heartbeat."""
+    bodies: list[JsonDict] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            seen.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            status = 400 if len(seen) == 1 else 200
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            status = 400 if len(bodies) == 1 else 200
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -207,15 +215,15 @@ def test_instances_register(
             "--router", address, "--splitwise-role", "decode", "--host", "0.0.0.0", release=release
         )
         twin.wait_ready()
-        wait_for(lambda: len(seen) >= 2, "a second try")
-        assert seen[0]["role"] == "decode"
-        assert seen[0]["host_ip"] == "127.0.0.1"
+        wait_for(lambda: len(bodies) >= 2, "a second try")
+        assert bodies[0]["role"] == "decode"
+        assert bodies[0]["host_ip"] == "127.0.0.1"
         if again:
-            wait_for(lambda: len(seen) >= 4, "heartbeats")
+            wait_for(lambda: len(bodies) >= 4, "heartbeats")
         else:
             twin.wait_said("Register to router successfully", "fastdeploy.log")
             assert twin.http("GET", "/health")[0] == 200
-            assert len(seen) == 2
+            assert len(bodies) == 2
         # Alone it cannot answer.
         assert twin.http("POST", "/v1/chat/completions", CHAT)[0] == 500
     finally:

@@ -38,7 +38,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can unshare
 
 
 @dataclasses.dataclass(frozen=True)
-class Made:
+class Packed:
     """A profile with the model of this repository, wheels for its engine, and its bundles."""
 
     folder: Path
@@ -56,7 +56,7 @@ def create(made_by: dict[str, str | None], home: Path, profile: Path, *options: 
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Packed:
     """Two bundles: a folder and a tar, with a small stand-in of the engine."""
     folder = tmp_path_factory.mktemp("made")
     source = folder / "wheels"
@@ -71,7 +71,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
             assert ran.rc == 0, ran.output()
     left = {one.name for one in folder.iterdir()}
     assert left == {"wheels", "carried.yaml", "bundle", "bundle.tar"}, "nothing is half done"
-    return Made(folder, profile, env, folder / "bundle", folder / "bundle.tar")
+    return Packed(folder, profile, env, folder / "bundle", folder / "bundle.tar")
 
 
 def install(home: Path, bundle: Path, *options: str, **env: str) -> cli.Ran:
@@ -89,10 +89,12 @@ def state(home: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("form", ["directory", "tar"])
-def test_engine_weights_and_profile_are_put_in_place(made: Made, home: Path, form: str) -> None:
-    other = made.folder / "other"  # pip's own sources have another torch, which must not be taken
-    wheels.make(other, "torch", "2.13.0+cpu", requires=("not-to-be-had",))
-    ran = install(home, getattr(made, form), PIP_FIND_LINKS=str(other))
+def test_engine_weights_and_profile_are_put_in_place(packed: Packed, home: Path, form: str) -> None:
+    second = (
+        packed.folder / "other"
+    )  # pip's own sources have another torch, which must not be taken
+    wheels.make(second, "torch", "2.13.0+cpu", requires=("not-to-be-had",))
+    ran = install(home, getattr(packed, form), PIP_FIND_LINKS=str(second))
 
     assert ran.rc == 0, ran.output()
     data = ran.json["data"]
@@ -108,20 +110,20 @@ def test_engine_weights_and_profile_are_put_in_place(made: Made, home: Path, for
     assert cli.run("plan", data["profile"], home=home).rc == 0
     assert not list(home.glob("bundle-*")), "the wheels' folder is gone"
 
-    again = install(home, getattr(made, form)).json["data"]
+    again = install(home, getattr(packed, form)).json["data"]
     assert (again["new_engine"], again["new_model"]) == (False, False)
 
 
 @needs_root
 def test_in_a_network_namespace_without_a_network_from_the_tool_on(
-    made: Made, home: Path, tmp_path: Path
+    packed: Packed, home: Path, tmp_path: Path
 ) -> None:
     script = f"""
         set -e
-        tar xf {made.tar} bundle/tool
+        tar xf {packed.tar} bundle/tool
         {PYTHON} -m venv venv
         venv/bin/pip install --quiet --no-index --find-links bundle/tool ernie-deploy
-        venv/bin/ernie-deploy bundle install {made.tar} --profiles profiles
+        venv/bin/ernie-deploy bundle install {packed.tar} --profiles profiles
         venv/bin/ernie-deploy plan profiles/carried.yaml
         venv/bin/python -c 'import launcher; print(launcher.__file__)'
     """
@@ -187,8 +189,10 @@ FOLDER_DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", TAR_DAMAGE)
-def test_a_damaged_tar_changes_nothing(made: Made, home: Path, tmp_path: Path, damage: str) -> None:
-    tar = Path(shutil.copy(made.tar, tmp_path / "bundle.tar"))
+def test_a_damaged_tar_changes_nothing(
+    packed: Packed, home: Path, tmp_path: Path, damage: str
+) -> None:
+    tar = Path(shutil.copy(packed.tar, tmp_path / "bundle.tar"))
     TAR_DAMAGE[damage](tar)
     ran = install(home, tar)
     assert ran.rc == 3, ran.output()
@@ -198,9 +202,9 @@ def test_a_damaged_tar_changes_nothing(made: Made, home: Path, tmp_path: Path, d
 
 @pytest.mark.parametrize("damage", FOLDER_DAMAGE)
 def test_a_damaged_folder_changes_nothing(
-    made: Made, home: Path, tmp_path: Path, damage: str
+    packed: Packed, home: Path, tmp_path: Path, damage: str
 ) -> None:
-    folder = Path(shutil.copytree(made.directory, tmp_path / "bundle"))
+    folder = Path(shutil.copytree(packed.directory, tmp_path / "bundle"))
     FOLDER_DAMAGE[damage](folder)
     ran = install(home, folder)
     assert ran.rc == 3, ran.output()
@@ -208,9 +212,9 @@ def test_a_damaged_folder_changes_nothing(
     assert state(home) == set()
 
 
-def edited(made: Made, folder: Path, **changes: object) -> Path:
+def edited(packed: Packed, folder: Path, **changes: object) -> Path:
     """A copy of the bundle whose manifest has other values."""
-    copy = Path(shutil.copytree(made.directory, folder / "bundle"))
+    copy = Path(shutil.copytree(packed.directory, folder / "bundle"))
     content = json.loads((copy / "bundle.json").read_text())
     (copy / "bundle.json").write_text(json.dumps({**content, **changes}))
     return copy
@@ -226,9 +230,9 @@ def edited(made: Made, folder: Path, **changes: object) -> Path:
     ],
 )
 def test_a_manifest_that_cannot_be_used(
-    made: Made, home: Path, tmp_path: Path, changes: dict[str, object], code: str
+    packed: Packed, home: Path, tmp_path: Path, changes: dict[str, object], code: str
 ) -> None:
-    ran = install(home, edited(made, tmp_path, **changes))
+    ran = install(home, edited(packed, tmp_path, **changes))
     assert ran.rc == 3
     assert ran.json["errors"][0]["code"] == code
     assert state(home) == set()
@@ -238,10 +242,10 @@ def test_a_manifest_that_cannot_be_used(
     "engine", [{"machine": "riscv64"}, {"python_version": "3.99.1"}], ids=["machine", "python"]
 )
 def test_a_bundle_for_another_machine(
-    made: Made, home: Path, tmp_path: Path, engine: dict[str, str]
+    packed: Packed, home: Path, tmp_path: Path, engine: dict[str, str]
 ) -> None:
-    own = json.loads((made.directory / "bundle.json").read_text())["engine"]
-    ran = install(home, edited(made, tmp_path, engine={**own, **engine}))
+    own = json.loads((packed.directory / "bundle.json").read_text())["engine"]
+    ran = install(home, edited(packed, tmp_path, engine={**own, **engine}))
     assert ran.rc == 3
     assert ran.json["errors"][0]["code"] == "bundle-other-machine"
     assert state(home) == set()
@@ -254,44 +258,46 @@ def test_what_is_no_bundle(home: Path, path: str) -> None:
     assert ran.json["errors"][0]["code"] == "bad-bundle"
 
 
-def test_a_profile_of_the_same_name_is_not_replaced_unasked(made: Made, home: Path) -> None:
+def test_a_profile_of_the_same_name_is_not_replaced_unasked(packed: Packed, home: Path) -> None:
     (home / "profiles").mkdir()
     own = home / "profiles" / "carried.yaml"
     own.write_text("name: carried\n")
-    ran = install(home, made.tar)
+    ran = install(home, packed.tar)
     assert ran.rc == 3
     assert ran.json["errors"][0]["code"] == "profile-exists"
     assert state(home) == {"profiles/carried.yaml"}
     assert own.read_text() == "name: carried\n"
-    assert install(home, made.tar, "--force").rc == 0
+    assert install(home, packed.tar, "--force").rc == 0
     assert "engine: transformers" in own.read_text()
 
 
-def test_an_output_that_is_there_is_not_touched(made: Made, home: Path) -> None:
-    before = made.tar.stat().st_mtime_ns
-    ran = create(made.env, home, made.profile, "--output", str(made.tar))
+def test_an_output_that_is_there_is_not_touched(packed: Packed, home: Path) -> None:
+    before = packed.tar.stat().st_mtime_ns
+    ran = create(packed.env, home, packed.profile, "--output", str(packed.tar))
     assert ran.rc == 3
     assert ran.json["errors"][0]["code"] == "output-exists"
-    assert made.tar.stat().st_mtime_ns == before
+    assert packed.tar.stat().st_mtime_ns == before
 
 
-def test_what_pip_cannot_find_leaves_no_bundle(made: Made, home: Path, tmp_path: Path) -> None:
+def test_what_pip_cannot_find_leaves_no_bundle(packed: Packed, home: Path, tmp_path: Path) -> None:
     less = tmp_path / "less"
-    shutil.copytree(made.folder / "wheels", less)
+    shutil.copytree(packed.folder / "wheels", less)
     next(less.glob("uvicorn*")).unlink()
     target = tmp_path / "out" / "bundle"
     target.parent.mkdir()
-    ran = create(wheels.offline(less), home, made.profile, "--output", str(target))
+    ran = create(wheels.offline(less), home, packed.profile, "--output", str(target))
     assert ran.rc == 3
     assert ran.json["errors"][0]["code"] == "install-failed"
     assert list(target.parent.iterdir()) == []
 
 
-def test_a_creation_that_is_ended_leaves_nothing(made: Made, home: Path, tmp_path: Path) -> None:
+def test_a_creation_that_is_ended_leaves_nothing(
+    packed: Packed, home: Path, tmp_path: Path
+) -> None:
     target = tmp_path / "bundle.tar"
     process = cli.spawn(
-        "bundle", "create", str(made.profile), "--python", PYTHON, "-o", str(target),
-        home=home, env=made.env,
+        "bundle", "create", str(packed.profile), "--python", PYTHON, "-o", str(target),
+        home=home, env=packed.env,
     )  # fmt: skip
     wait_for(lambda: any(tmp_path.glob(".bundle.*/engine")), "the bundle is begun")
     process.send_signal(signal.SIGTERM)
@@ -300,10 +306,10 @@ def test_a_creation_that_is_ended_leaves_nothing(made: Made, home: Path, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_that_was_not_pulled(made: Made, home: Path, tmp_path: Path) -> None:
+def test_a_model_that_was_not_pulled(packed: Packed, home: Path, tmp_path: Path) -> None:
     profile = tmp_path / "hub.yaml"
     profile.write_text(json.dumps({**PROFILE, "model": MODEL}))
-    ran = create(made.env, home, profile, "--output", str(tmp_path / "out"))
+    ran = create(packed.env, home, profile, "--output", str(tmp_path / "out"))
     assert ran.rc == 3
     (error,) = ran.json["errors"]
     assert error["code"] == "model-not-pulled"
@@ -311,15 +317,15 @@ def test_a_model_that_was_not_pulled(made: Made, home: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can be mounted by root only")
-def test_a_disk_that_is_too_small(made: Made, home: Path, tmp_path: Path) -> None:
+def test_a_disk_that_is_too_small(packed: Packed, home: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], check=True)
     try:
-        ran = create(made.env, home, made.profile, "--output", str(disk / "bundle"))
+        ran = create(packed.env, home, packed.profile, "--output", str(disk / "bundle"))
         assert ran.json["errors"][0]["code"] == "disk-full"
         assert list(disk.iterdir()) == []
-        small = install(disk / "home", made.tar)
+        small = install(disk / "home", packed.tar)
         assert small.rc == 3
         assert small.json["errors"][0]["code"] == "disk-full"
         assert state(disk / "home") == set()
@@ -329,32 +335,32 @@ def test_a_disk_that_is_too_small(made: Made, home: Path, tmp_path: Path) -> Non
 
 @pytest.mark.engine("hub-clients")
 def test_a_pulled_model_is_carried_and_used_by_its_hub_id(
-    made: Made, pull: Pull, clients_home: Path, server: hub.Hub, tmp_path: Path
+    packed: Packed, pull: Pull, clients_home: Path, server: hub.Hub, tmp_path: Path
 ) -> None:
     server.commit({path.name: path.read_bytes() for path in TINY.iterdir()}, "v1")
     assert pull("--revision", "v1", "--hub", "modelscope").rc == 0
     profile = tmp_path / "hub.yaml"
     profile.write_text(json.dumps({**PROFILE, "model": MODEL, "revision": "v1"}))
     target = tmp_path / "bundle.tar"
-    ran = create(made.env, clients_home, profile, "--output", str(target))
+    ran = create(packed.env, clients_home, profile, "--output", str(target))
     assert ran.rc == 0, ran.output()
 
-    with temporary_home() as other:
-        done = install(other, target)
+    with temporary_home() as second:
+        done = install(second, target)
         assert done.rc == 0, done.output()
-        listed = cli.run("model", "list", "--json", home=other).json["data"]["models"]
+        listed = cli.run("model", "list", "--json", home=second).json["data"]["models"]
         assert [(one["model"], one["hub"], one["state"]) for one in listed] == [
             (MODEL, "modelscope", "whole")
         ]
-        planned = cli.run("plan", done.json["data"]["profile"], "--json", home=other)
+        planned = cli.run("plan", done.json["data"]["profile"], "--json", home=second)
         env = {one["name"]: one["value"] for one in planned.json["data"]["plan"]["env"]}
-        assert env["HF_HUB_CACHE"] == f"{other}/models/modelscope"
+        assert env["HF_HUB_CACHE"] == f"{second}/models/modelscope"
         assert env["HF_HUB_OFFLINE"] == "1"
     assert with_pulled(load(profile)).hub_cache == f"{clients_home}/models/modelscope"
 
 
 def test_weights_that_changed_since_they_were_pulled_are_not_bundled(
-    made: Made, pull: Pull, clients_home: Path, server: hub.Hub, tmp_path: Path
+    packed: Packed, pull: Pull, clients_home: Path, server: hub.Hub, tmp_path: Path
 ) -> None:
     server.commit({path.name: path.read_bytes() for path in TINY.iterdir()})
     flip(Path(pull().json["data"]["folder"]) / "model.safetensors", 4000)
@@ -362,7 +368,7 @@ def test_weights_that_changed_since_they_were_pulled_are_not_bundled(
     profile.write_text(json.dumps({**PROFILE, "model": MODEL}))
     target = tmp_path / "out" / "bundle.tar"
     target.parent.mkdir()
-    ran = create(made.env, clients_home, profile, "--output", str(target))
+    ran = create(packed.env, clients_home, profile, "--output", str(target))
     assert ran.rc == 3
     assert ran.json["errors"][0]["code"] == "wrong-checksum"
     assert list(target.parent.iterdir()) == []
@@ -388,11 +394,11 @@ def test_the_demo_runs_in_a_network_namespace_without_a_network(home: Path, tmp_
         done
     """
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PIP_"))}
-    with temporary_home() as other:
+    with temporary_home() as second:
         done = subprocess.run(
             ["unshare", "--net", "bash", "-c", script],
             cwd=tmp_path,
-            env={**env, "ERNIE_DEPLOY_HOME": str(other), "PIP_CONFIG_FILE": "/dev/null"},
+            env={**env, "ERNIE_DEPLOY_HOME": str(second), "PIP_CONFIG_FILE": "/dev/null"},
             capture_output=True,
             text=True,
             timeout=1500,

@@ -340,17 +340,17 @@ def test_a_disk_that_becomes_full_leaves_what_was_downloaded(
     clients_home: Path, server: hub.Hub, name: str
 ) -> None:
     """No file may grow beyond a limit: the same error at the same place as a full disk."""
-    words = ["model", "pull", MODEL, "--hub", name, "--json"]
+    arguments = ["model", "pull", MODEL, "--hub", name, "--json"]
     limit = ["prlimit", "--fsize=400000"]
     env = cli.environment(clients_home, {**server.environment(), "DOWNLOAD_RETRY_TIMES": "1"})
     full = subprocess.run(
-        [*limit, *cli.argv(*words)], env=env, capture_output=True, text=True, timeout=120
+        [*limit, *cli.argv(*arguments)], env=env, capture_output=True, text=True, timeout=120
     )
     answer = json.loads(full.stdout.splitlines()[-1])
     assert (full.returncode, answer["errors"][0]["code"]) == (3, "disk-full"), full.stderr
     assert not folder_of(clients_home, server.branches["main"], name).exists()
     before = server.sent
-    ran = cli.run(*words, home=clients_home, env=server.environment())
+    ran = cli.run(*arguments, home=clients_home, env=server.environment())
     assert ran.rc == 0, ran.output()
     assert server.sent - before < 200_000
 
@@ -395,12 +395,12 @@ def test_a_damaged_copy_is_found_and_repaired(
     (folder / SHARD).write_bytes(data)
     assert not pull().json["data"]["new"], "sizes alone do not show it"
 
-    found = cli.run("model", "verify", MODEL, "--json", home=clients_home)
-    assert found.rc == 1
-    (error,) = found.json["errors"]
+    verified = cli.run("model", "verify", MODEL, "--json", home=clients_home)
+    assert verified.rc == 1
+    (error,) = verified.json["errors"]
     assert error["code"] == "model-damaged"
     assert error["remedy"].endswith("--repair")
-    assert [one.split(":")[0] for one in found.json["data"]["damaged"]] == [SHARD]
+    assert [one.split(":")[0] for one in verified.json["data"]["damaged"]] == [SHARD]
 
     before = len(server.files_sent())
     ran = pull("--repair")
@@ -431,7 +431,7 @@ def test_without_the_clients(home: Path, server: hub.Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code"),
+    ("arguments", "code"),
     [
         (("no-owner",), "bad-model"),
         (("a/b/c",), "bad-model"),
@@ -441,7 +441,7 @@ def test_without_the_clients(home: Path, server: hub.Hub) -> None:
         (("profiles/ernie-tiny-cpu.yaml",), "bad-model"),
     ],
 )
-def test_what_cannot_be_pulled(home: Path, words: tuple[str, ...], code: str) -> None:
-    ran = cli.run("model", "pull", *words, "--json", home=home)
+def test_what_cannot_be_pulled(home: Path, arguments: tuple[str, ...], code: str) -> None:
+    ran = cli.run("model", "pull", *arguments, "--json", home=home)
     assert ran.rc == 2
     assert ran.json["errors"][0]["code"] == code

@@ -130,8 +130,8 @@ def test_the_copy_of_the_engines_own_hub_is_preferred(
     assert any(note.code == "pulled-model" for note in used.notes)
     named = profile(tmp_path, "vllm", **{"served-model-name": "mine", "revision": "main"})
     assert with_pulled(load(named)).served_model_name == "mine"
-    other = profile(tmp_path, "vllm", revision="v9")
-    assert with_pulled(load(other)).model == MODEL, "another revision was pulled"
+    second = profile(tmp_path, "vllm", revision="v9")
+    assert with_pulled(load(second)).model == MODEL, "another revision was pulled"
     own = profile(tmp_path, "transformers", env={"HF_HUB_CACHE": "/mine"})
     assert with_pulled(load(own)).hub_cache is None
 

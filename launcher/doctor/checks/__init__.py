@@ -49,8 +49,8 @@ def checks_of(subject: Subject) -> tuple[Check, ...]:
 
 def every_check() -> tuple[Check, ...]:
     """Every check that some engine has, each once; what `explain` and `--force` know."""
-    known = (*engines.every(), *map(engines.get, engines.INTERNAL))
-    own = (check for engine in known for check in engine.doctor_checks())
+    every_engine = (*engines.every(), *map(engines.get, engines.INTERNAL))
+    own = (check for engine in every_engine for check in engine.doctor_checks())
     return _sorted({check.id: check for check in (*own, *COMMON)}.values())
 
 

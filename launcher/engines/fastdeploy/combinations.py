@@ -225,8 +225,8 @@ def _schedulers(profile: Profile, requested: Requested, line: str) -> list[Probl
     adapter = profile.env.get("FD_ENABLE_INTERNAL_ADAPTER") not in (None, "", "0")
     if adapter and at_least(line, "2.5"):
         for name in ("FD_ZMQ_RECV_REQUEST_SERVER_PORT", "FD_ZMQ_SEND_RESPONSE_SERVER_PORT"):
-            given = [n for n in (name, f"{name}S") if profile.env.get(n)]
-            if not given and environment_default(name, line) in (None, ""):
+            variables = [n for n in (name, f"{name}S") if profile.env.get(n)]
+            if not variables and environment_default(name, line) in (None, ""):
                 problems.append(
                     problem(profile, "env.FD_ENABLE_INTERNAL_ADAPTER", CODE,
                             f"FD_ENABLE_INTERNAL_ADAPTER needs {name} from 2.5 on, after the load "

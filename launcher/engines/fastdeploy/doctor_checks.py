@@ -132,9 +132,9 @@ def paddle_build(subject: Subject) -> Outcome | None:
 def _pairing(release: Release) -> tuple[str, str]:
     """The Paddle that goes with a FastDeploy release (or the last of its line), and its index."""
     releases = object_at(recipe(), "releases")
-    known = list(releases)
+    lines = list(releases)
     # The newest pairing stands in for a release that is not catalogued.
-    line = [v for v in known if v.startswith(f"{release.line}.")] or known[-1:]
+    line = [v for v in lines if v.startswith(f"{release.line}.")] or lines[-1:]
     version = release.version if release.version in line else line[-1]
     paddle = text_at(releases, version, "paddlepaddle-gpu")
     by_cuda = text_at(cuda_builds(version), "cu126", "index")

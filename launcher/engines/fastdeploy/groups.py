@@ -43,7 +43,7 @@ OURS = {
     "scheduler-name": "the group's router schedules: a scheduler over Redis would mix groups",
     "innode-prefill-ports": "instances find each other by the router",
 }
-"""Options that are no part of a group's profile, and why."""
+"""Options that do not belong in a group's profile, and why."""
 ForLine = Callable[[Profile, str], list[Problem]]
 
 
@@ -63,20 +63,20 @@ class Groups:
 
     def part(self, profile: Profile, role: str, router: str) -> Profile:
         """The profile of one instance; `service` is gone from it, its name and GPUs are open."""
-        given = _role(settings(profile), role)
+        section = _role(settings(profile), role)
         values = {k: v for k, v in profile.resolved.items() if k not in ("service", "gpus")}
-        options = _without(object_at(values, "engine-args"), given.engine_args)
+        options = _without(object_at(values, "engine-args"), section.engine_args)
         merged: dict[str, JsonValue] = {
             **values,
             "host": EVERY_ADDRESS,
             "engine-args": {
-                **options, **given.engine_args, "splitwise-role": role, "router": router,
+                **options, **section.engine_args, "splitwise-role": role, "router": router,
             },
-            "env": {**object_at(values, "env"), **given.env},
+            "env": {**object_at(values, "env"), **section.env},
         }  # fmt: skip
         for key, value in (
-            ("tensor-parallel-size", given.tensor_parallel_size),
-            ("max-num-seqs", given.max_num_seqs),
+            ("tensor-parallel-size", section.tensor_parallel_size),
+            ("max-num-seqs", section.max_num_seqs),
         ):
             if value is not None:
                 merged[key] = value
@@ -143,8 +143,8 @@ class Groups:
     def _promises(self, profile: Profile, release: Release) -> frozenset[str]:
         """What the decode instances promise and the router passes on."""
         engine = engines.get(profile.engine)
-        whole = engine.capabilities(self.part(profile, "decode", NO_ROUTER), release)
-        return whole - {"models", "metrics", "settings", "auth"}
+        capabilities = engine.capabilities(self.part(profile, "decode", NO_ROUTER), release)
+        return capabilities - {"models", "metrics", "settings", "auth"}
 
 
 GROUPS = Groups()
@@ -258,8 +258,8 @@ def _protocols(profile: Profile, line: str) -> list[Problem]:
 
 
 def _ways(profile: Profile, role: str, line: str) -> list[str]:
-    asked = Requested(GROUPS.part(profile, role, NO_ROUTER)).items("cache-transfer-protocol")
-    return asked or (["ipc", "rdma"] if at_least(line, "2.5") else ["ipc"])
+    protocols = Requested(GROUPS.part(profile, role, NO_ROUTER)).items("cache-transfer-protocol")
+    return protocols or (["ipc", "rdma"] if at_least(line, "2.5") else ["ipc"])
 
 
 def _devices(profile: Profile) -> list[Problem]:
@@ -296,8 +296,8 @@ def _has(role: RoleSettings, option: str) -> bool:
 
 def _without(base: JsonObject, over: JsonObject) -> JsonObject:
     """The options of `base` that `over` does not give, in whatever spelling."""
-    given = {canonical(key) for key in over} | {"splitwise-role", "router"}
-    return {key: value for key, value in base.items() if canonical(key) not in given}
+    own_keys = {canonical(key) for key in over} | {"splitwise-role", "router"}
+    return {key: value for key, value in base.items() if canonical(key) not in own_keys}
 
 
 def _origins(profile: Profile, role: str) -> dict[str, Origin]:

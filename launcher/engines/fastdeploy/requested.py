@@ -124,15 +124,15 @@ def batched_tokens(requested: Requested, line: str) -> int:
     if explicit is not None:
         return explicit
     length = requested.integer("max-model-len", 2048) or 2048
-    line, asked = nearest_line(line), line
+    line, real_line = nearest_line(line), line
     chunked = bool(requested.value("enable-chunked-prefill")) or line == "2.2"
-    v1 = v1_scheduler(requested, asked)
+    v1 = v1_scheduler(requested, real_line)
     if line in ("2.0", "2.1", "2.2"):
         if chunked:
             return 2048
         return 8192 if v1 else length
     if v1:
-        unchunked = requested.variable("FD_DISABLE_CHUNKED_PREFILL", asked) == "1"
+        unchunked = requested.variable("FD_DISABLE_CHUNKED_PREFILL", real_line) == "1"
         return length if unchunked and at_least(line, "2.6") else 8192
     return 2048 if chunked else length
 

@@ -69,6 +69,6 @@ def validate(profile: Profile) -> list[Problem]:
         if (integer_at(profile.engine_args, role) or 0) < 1:
             problems.append(
                 problem(profile, f"engine-args.{role}", "wrong-value",
-                        f"`{role}` is no number of instances", "a whole number above 0")
+                        f"`{role}` is not a number of instances", "a whole number above 0")
             )  # fmt: skip
     return in_file_order(problems)

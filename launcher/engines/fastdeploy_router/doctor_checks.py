@@ -19,7 +19,7 @@ def runs(subject: Subject) -> Outcome | None:
     if os.access(path, os.X_OK) and os.path.isfile(path):
         return ok(f"the Go router is {path}")
     return fail(
-        f"{path} is no program that can be run",
+        f"{path} is not a program that can be run",
         "copy /usr/local/bin/fd-router from FastDeploy's image, or `chmod +x` it",
     )
 

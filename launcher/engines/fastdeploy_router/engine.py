@@ -16,6 +16,7 @@ from launcher.engines.base import Capability, Engine, Installed, PlanContext, Po
 from launcher.engines.doctor_checks import Check, Needs
 from launcher.engines.fastdeploy.engine import ENGINE as FASTDEPLOY
 from launcher.engines.fastdeploy.readiness import completion
+from launcher.engines.fastdeploy.surroundings import folders
 from launcher.engines.fastdeploy_router import checks, doctor_checks
 from launcher.engines.plan_parts import argv_of, common_env, common_parts, split_env
 from launcher.engines.rules import book_of, failure_rules, noise
@@ -127,6 +128,7 @@ class FastDeployRouter(Engine):
             module=module,
             flags=flags,
             env=(*_env(profile, context), *variables),
+            folders=_folders(profile, context),
             secrets=secrets,
             ports=(PortUse("api", context.ports["api"], address, "router"),),
             served_model=profile.served_model_name,
@@ -178,7 +180,19 @@ def _env(profile: Profile, context: PlanContext) -> tuple[EnvVar, ...]:
     return (
         *common_env(profile, context),
         EnvVar("FD_LOG_DIR", str(context.log_folder), "its log names users' requests"),
-    )
+        *(
+            EnvVar(
+                "PROMETHEUS_MULTIPROC_DIR", folder,
+                "otherwise every start of the Python package leaves a folder in /tmp",
+            )
+            for folder in _folders(profile, context)
+        ),
+    )  # fmt: skip
+
+
+def _folders(profile: Profile, context: PlanContext) -> tuple[str, ...]:
+    """Those of the Python package, which the Go router does without."""
+    return () if checks.is_go(profile) else folders(context)
 
 
 def _notes(profile: Profile) -> tuple[str, ...]:

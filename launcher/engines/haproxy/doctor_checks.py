@@ -61,7 +61,7 @@ def open_files(subject: Subject) -> Outcome | None:
     limit = subject.host.open_files
     evidence = f"{connections} connections need {needed} open files"
     if limit is None:
-        return ok(f"{evidence}; there is no limit")
+        return ok(f"{evidence}; without a limit")
     if limit >= needed:
         return ok(f"{evidence}; the limit is {limit}")
     return fail(

@@ -45,7 +45,7 @@ def find_python() -> str | None:
 def draw(figures: Sequence[Figure]) -> tuple[Mapping[str, str], Problem | None]:
     """The figures as elements of a page, by name, and why some or all of them are missing.
 
-    A page without plots has every figure in its tables, so this is no reason to have no page.
+    A page without plots has every figure in its tables, so the page is written without them.
     """
     if not figures:
         return {}, None

@@ -37,7 +37,7 @@ def logprobs_tokens(session: Session) -> Outcome:
         )
         entries = entries_of(answer.choice.logprobs)
         if not entries and not stream and not session.promised():
-            raise could_not_check("there are no logprobs: see logprobs")
+            raise could_not_check("logprobs are missing: see the check logprobs")
         session.require(bool(entries), "logprobs-missing", f"logprobs ({how})", "none")
         _texts(session, answer, entries, how)
         _bytes(session, entries, how)

@@ -75,8 +75,8 @@ def jpeg(number: str) -> bytes:
     quantization = b"\x00" + b"\x08" * 64
     frame = struct.pack(">BHHB3B", 8, height, width, 1, 1, 0x11, 0)
     direct = b"\x00" + bytes([1, 1, 1, *[0] * 13]) + bytes([0, 7, 8])
-    other = b"\x10" + bytes([1, *[0] * 15]) + b"\x00"
-    segments = ((0xDB, quantization), (0xC0, frame), (0xC4, direct), (0xC4, other),
+    second = b"\x10" + bytes([1, *[0] * 15]) + b"\x00"
+    segments = ((0xDB, quantization), (0xC0, frame), (0xC4, direct), (0xC4, second),
                 (0xDA, bytes([1, 1, 0, 0, 63, 0])))  # fmt: skip
     head = b"".join(struct.pack(">BBH", 255, kind, 2 + len(d)) + d for kind, d in segments)
     return b"\xff\xd8" + head + data.replace(b"\xff", b"\xff\x00") + b"\xff\xd9"
@@ -91,10 +91,10 @@ def _difference(value: int) -> str:
     return {7: "10", 8: "110"}[length] + format(bits, f"0{length}b")
 
 
-def avi(shown: Sequence[str]) -> bytes:
+def avi(texts: Sequence[str]) -> bytes:
     """A video that shows the numbers one after the other; every frame is a JPEG."""
-    frames = [frame for number in shown for frame in [jpeg(number)] * FRAMES_OF_NUMBER]
-    width, height = len(_cells(shown[0])[0]) * VIDEO_SCALE, len(_cells(shown[0])) * VIDEO_SCALE
+    frames = [frame for number in texts for frame in [jpeg(number)] * FRAMES_OF_NUMBER]
+    width, height = len(_cells(texts[0])[0]) * VIDEO_SCALE, len(_cells(texts[0])) * VIDEO_SCALE
     size = max(map(len, frames))
     main = struct.pack("<14I", 500_000, 2 * size, 0, 0x10, len(frames), 0, 1, size, width, height,
                        0, 0, 0, 0)  # fmt: skip
@@ -123,9 +123,9 @@ def image_url_part(url: str) -> JsonObject:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
-def video_part(shown: Sequence[str]) -> JsonObject:
+def video_part(texts: Sequence[str]) -> JsonObject:
     """The part of a message that holds a video."""
-    data = base64.b64encode(avi(shown)).decode()
+    data = base64.b64encode(avi(texts)).decode()
     return {"type": "video_url", "video_url": {"url": f"data:video/avi;base64,{data}"}}
 
 

@@ -47,19 +47,21 @@ def _read(session: Session, text: str, parts: Sequence[JsonObject]) -> list[str]
     return re.findall(r"\d+", session.speaks(answer))
 
 
-def _judge(session: Session, read: list[str], shown: list[str], unseen: str, swapped: str) -> None:
+def _judge(
+    session: Session, read: list[str], numbers: list[str], unseen: str, swapped: str
+) -> None:
     """All numbers that were shown were read, in their order.
 
     Raises:
         Stop: nothing that was shown was read, and pictures are not promised.
     """
-    if not set(read) & set(shown) and not session.promised():
+    if not set(read) & set(numbers) and not session.promised():
         raise could_not_check(
-            f"{', '.join(shown)} was shown and not read: the model sees no pictures, or not well"
+            f"{', '.join(numbers)} was shown and not read: the model sees no pictures, or not well"
         )
-    expected, got = ", ".join(shown), ", ".join(read) or "no number"
-    if sorted(read) == sorted(shown):
-        session.expect(read == shown, swapped, f"{expected} in this order", got)
+    expected, got = ", ".join(numbers), ", ".join(read) or "no number"
+    if sorted(read) == sorted(numbers):
+        session.expect(read == numbers, swapped, f"{expected} in this order", got)
     else:
         session.expect(False, unseen, f"the numbers that are shown: {expected}", got)
 
@@ -72,10 +74,10 @@ def _judge(session: Session, read: list[str], shown: list[str], unseen: str, swa
 )
 def image(session: Session) -> Outcome:
     """Two requests, two numbers that cannot be guessed."""
-    shown = pictures.numbers(2)
-    read = [_read(session, ONE, [pictures.image_part(number)]) for number in shown]
-    _judge(session, [n for one in read for n in one], shown, "image-not-seen", "image-of-another")
-    return session.outcome(f"read {', '.join(shown)} from two pictures")
+    numbers = pictures.numbers(2)
+    read = [_read(session, ONE, [pictures.image_part(number)]) for number in numbers]
+    _judge(session, [n for one in read for n in one], numbers, "image-not-seen", "image-of-another")
+    return session.outcome(f"read {', '.join(numbers)} from two pictures")
 
 
 @check(
@@ -86,10 +88,10 @@ def image(session: Session) -> Outcome:
 )
 def images(session: Session) -> Outcome:
     """Three numbers in one request."""
-    shown = pictures.numbers(3)
-    read = _read(session, SEVERAL, [pictures.image_part(number) for number in shown])
-    _judge(session, read, shown, "image-missing", "images-swapped")
-    return session.outcome(f"read {', '.join(shown)} from three pictures of one request")
+    numbers = pictures.numbers(3)
+    read = _read(session, SEVERAL, [pictures.image_part(number) for number in numbers])
+    _judge(session, read, numbers, "image-missing", "images-swapped")
+    return session.outcome(f"read {', '.join(numbers)} from three pictures of one request")
 
 
 @check(
@@ -100,10 +102,10 @@ def images(session: Session) -> Outcome:
 )
 def video(session: Session) -> Outcome:
     """One number in the first half, another one in the second."""
-    shown = pictures.numbers(2, digits=2)
-    read = _read(session, VIDEO, [pictures.video_part(shown)])
-    _judge(session, read, shown, "video-not-seen", "video-out-of-order")
-    return session.outcome(f"read {' and then '.join(shown)} from a video of 4 s")
+    numbers = pictures.numbers(2, digits=2)
+    read = _read(session, VIDEO, [pictures.video_part(numbers)])
+    _judge(session, read, numbers, "video-not-seen", "video-out-of-order")
+    return session.outcome(f"read {' and then '.join(numbers)} from a video of 4 s")
 
 
 @check(

@@ -54,8 +54,8 @@ class DeviationRule:
 @functools.cache
 def known_deviations(engine: str) -> tuple[DeviationRule, ...]:
     """The deviations of an engine; none for an engine that has no table or is not installed."""
-    known = engine in engines.INTERNAL or engine in engines.names()
-    folder = engines.get(engine).data if known else None
+    is_engine = engine in engines.INTERNAL or engine in engines.names()
+    folder = engines.get(engine).data if is_engine else None
     path = folder / "deviations.json" if folder is not None else None
     if path is None or not path.is_file():
         return ()

@@ -1,6 +1,6 @@
 """The last smoke run of an instance or a service, kept in its folder for `ernie-deploy report`.
 
-One file, replaced by the next run. Transcripts are cut until it is no larger than `LARGEST`: first
+One file, replaced by the next run. Transcripts are cut until it is at most `LARGEST`: first
 those of checks that passed, then the texts of all, then all of them. They hold no secrets: the
 transcript itself takes them out.
 """

@@ -43,13 +43,13 @@ def resolve(
     release: str | None = None,
     overlays: tuple[str, ...] = (),
     sets: tuple[str, ...] = (),
-    known: Callable[[], Target] | None = None,
+    resolve_name: Callable[[], Target] | None = None,
 ) -> Target:
     """The target behind a word of the command line.
 
     `key` is a secret reference (`env:NAME`), `promises` capabilities the user vouches for,
-    `engine` and `release` what a URL is known to be. `known` makes the target of a word that a
-    later room understands.
+    `engine` and `release` what a URL is known to be. `resolve_name` makes the target of a name that
+    a later room understands.
 
     Raises:
         UsageError: a URL that is none, an unknown capability.
@@ -92,8 +92,8 @@ def resolve(
     else:
         from launcher.smoke.targets.instances import of_instance, of_profile
 
-        if known is not None:
-            resolved = known()
+        if resolve_name is not None:
+            resolved = resolve_name()
         elif is_profile(target):
             resolved = of_profile(target, overlays, sets)
         else:

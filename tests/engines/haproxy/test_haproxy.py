@@ -18,12 +18,13 @@ from launcher.errors import PreconditionError, ProfileError
 from launcher.plan.model import StopStage
 from launcher.profile.model import Profile
 from tests.support import venvs
+from tests.support.decoded import JsonDict
 from tests.support.packages import needs_package
 
 ARGS = {"config": "/srv/door/haproxy.cfg", "max-connections": 500}
 
 
-def profile(engine_args: dict[str, Any] = ARGS, **values: Any) -> Profile:
+def profile(engine_args: JsonDict = ARGS, **values: Any) -> Profile:
     return Profile("chat-door", "haproxy", "chat", engine_args=engine_args, **values)
 
 
@@ -179,7 +180,7 @@ def test_an_ipv6_address_and_tls() -> None:
         ({"settings": {"max-model-len": 8}}, "key-not-supported"),
     ],
 )
-def test_what_is_wrong_with_a_profile(values: dict[str, Any], code: str) -> None:
+def test_what_is_wrong_with_a_profile(values: JsonDict, code: str) -> None:
     with pytest.raises(ProfileError) as caught:
         plan_of(**values)
     assert [problem.code for problem in caught.value.problems] == [code]

@@ -53,8 +53,8 @@ class Memory:
 
     def reported_blocks(self, lines: Iterable[str]) -> int | None:
         """The line that the server prints."""
-        found = [line.split()[-2] for line in lines if "KV cache of" in line]
-        return int(found[-1]) if found else None
+        sizes = [line.split()[-2] for line in lines if "KV cache of" in line]
+        return int(sizes[-1]) if sizes else None
 
 
 class Parrot(Engine):
@@ -107,9 +107,9 @@ class Parrot(Engine):
             Flag("--model", (profile.model,), "the name for clients"),
             *(Flag(f"--{key}", (str(value),)) for key, value in profile.engine_args.items()),
         )
-        words = [word for flag in flags for word in (flag.flag, *flag.values)]
+        arguments = [word for flag in flags for word in (flag.flag, *flag.values)]
         return LaunchPlan(
-            argv=(context.python, "-I", str(FOLDER / "server.py"), *words),
+            argv=(context.python, "-I", str(FOLDER / "server.py"), *arguments),
             flags=flags,
             env=common_env(profile, context),
             ports=(PortUse("api", port, profile.host, "API"),),

@@ -30,8 +30,8 @@ class Handler(BaseHTTPRequestHandler):
         """A chat completion."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         text = body["messages"][-1]["content"] if body.get("messages") else ""
-        words = text.split()[: body.get("max_tokens") or 64]
-        usage = {"prompt_tokens": len(text.split()), "completion_tokens": len(words)}
+        tokens = text.split()[: body.get("max_tokens") or 64]
+        usage = {"prompt_tokens": len(text.split()), "completion_tokens": len(tokens)}
         answer = {
             "id": "parrot-1",
             "object": "chat.completion",
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
             "choices": [
                 {
                     "index": 0,
-                    "message": {"role": "assistant", "content": " ".join(words)},
+                    "message": {"role": "assistant", "content": " ".join(tokens)},
                     "finish_reason": "stop",
                 }
             ],

@@ -28,7 +28,7 @@ class LeadingBlanks:
     def without(self, chunk: Any) -> Any:
         """The chunk as it is sent on; None where nothing of it is left.
 
-        What is no event of a stream is passed on as it is.
+        Whatever is not an event of a stream is passed on as it is.
         """
         if isinstance(chunk, str):
             kept = self.without(chunk.encode())

@@ -142,12 +142,12 @@ class Config:
             self.comm_port = comm  # splitwise_connector.py binds it whatever the role
 
     def _ports_of_2_4(self) -> None:
-        given = str((self.args.engine_worker_queue_port or ["0"])[0])
-        assert ports.is_available("0.0.0.0", int(given)), (
-            f"The parameter `engine_worker_queue_port`:['{given}'] is already in use."
+        values = str((self.args.engine_worker_queue_port or ["0"])[0])
+        assert ports.is_available("0.0.0.0", int(values)), (
+            f"The parameter `engine_worker_queue_port`:['{values}'] is already in use."
         )
         cache = self.args.cache_queue_port or [0]
-        self.queue_port = int(given) or ports.find_free(1)[0]
+        self.queue_port = int(values) or ports.find_free(1)[0]
         self.cache_port = int(cache[0] if isinstance(cache, list) else cache)
         self.cache_port = self.cache_port or ports.find_free(1)[0]
         if self.args.pd_comm_port:

@@ -38,16 +38,16 @@ def _register(config: Config, router: str) -> None:
     heartbeat = release.at_least("2.5")
     pause = max(clock.scaled(HEARTBEAT_INTERVAL if heartbeat else ONCE_INTERVAL), FLOOR)
     own = {"host_ip": "127.0.0.1", "port": config.args.port}
-    told = False
+    message = False
     while True:
         time.sleep(pause)
         if not is_well(own):
             continue
         status = _post(router, _info(config))
         if status == 200:
-            if not told:
+            if not message:
                 logs.log("fastdeploy", "Register to router successfully", "common_engine.py", 1200)
-            told = True
+            message = True
             if not heartbeat:
                 return
         else:

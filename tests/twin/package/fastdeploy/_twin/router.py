@@ -88,7 +88,7 @@ class Router:
     # Requests --------------------------------------------------------------------------------
 
     def pair(self) -> list[dict[str, Any]]:
-        """Who answers: a prefill and a decode instance, or a mixed one; empty: nobody does."""
+        """Who answers: a prefill and a decode instance, or a mixed one; empty: none does."""
         kinds = ("prefill", "decode") if self.splitwise else ("mixed",)
         with self.lock:
             if not all(self.instances[kind] for kind in kinds):

@@ -115,13 +115,13 @@ class Site:
         """Answers measured on 2.6 (pause, resume, is_paused); sleep pauses too, wakeup resumes."""
         names = {"/v1/sleep": "pause", "/v1/wakeup": "resume"}
         order = names.get(path, path.rpartition("/")[2])
-        told = json.loads(ask(self.config.link, {"do": order}))
+        message = json.loads(ask(self.config.link, {"do": order}))
         return web.json_response(
             {
                 "request_id": f"control-{uuid.uuid4()}",
                 "status": "success",
                 "error_message": "Success",
-                "result": told if order == "is_paused" else None,
+                "result": message if order == "is_paused" else None,
             }
         )
 

@@ -33,8 +33,8 @@ class _Buffer(ctypes.Structure):
 def key_of(queue_port: int) -> int:
     """ftok; from 2.5 on custom_ops/gpu_ops/custom_ftok.h, which keeps 20 bits of Q."""
     if release.at_least("2.5"):
-        place = os.stat("/dev/shm")
-        wide = (place.st_dev & 0xF) << 28 | (place.st_ino & 0xFF) << 20 | queue_port & 0xFFFFF
+        status = os.stat("/dev/shm")
+        wide = (status.st_dev & 0xF) << 28 | (status.st_ino & 0xFF) << 20 | queue_port & 0xFFFFF
         return wide & 0xFFFFFFFF
     key: int = _LIBC.ftok(b"/dev/shm", ctypes.c_int(queue_port))
     return key & 0xFFFFFFFF
