@@ -188,8 +188,16 @@ def test_a_killed_keeper_is_lost_and_its_server_ends_or_is_cleaned(
 
 LATE = "late-start@phase={}@seconds=6000"
 KILLED_WHEN = [
-    *((release, "load weights", LATE.format("load")) for release in RELEASES),
-    *((release, "ready", "") for release in RELEASES),
+    *(
+        pytest.param(
+            release,
+            phase,
+            fault,
+            marks=() if release in ("2.0", "2.4", "2.6") else pytest.mark.soak,
+        )
+        for release in RELEASES
+        for phase, fault in (("load weights", LATE.format("load")), ("ready", ""))
+    ),
     (RELEASES[-1], "import", LATE.format("import")),
     (RELEASES[-1], "load layers", LATE.format("profile")),
     (RELEASES[-1], "ready", "stop-hangs"),
