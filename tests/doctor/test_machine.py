@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import dataclasses
+import errno
 import json
 import os
 import re
@@ -135,19 +136,35 @@ def test_what_another_user_made_up_refuses_no_queue_port(
     assert str(made_up) in finding.evidence
 
 
-def test_a_queue_of_an_earlier_server(examine: Examine) -> None:
+IPC_CREAT, IPC_EXCL, IPC_RMID = 0o1000, 0o2000, 0
+
+
+@contextlib.contextmanager
+def new_queue() -> Iterator[tuple[int, int]]:
+    """The identifier of a new System V queue, and the queue port whose low byte is its key.
+
+    One that is there already is another test's: its server's answers go through it.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
-    number = free_port()
-    key = kernel.ftok("/dev/shm", number)
-    assert key is not None
-    create = 0o1000 | 0o600  # IPC_CREAT
-    ident = libc.msgget(ctypes.c_int(key - (1 << 32) if key >= 1 << 31 else key), create)
+    for _ in range(256):
+        number = free_port()
+        key = kernel.ftok("/dev/shm", number)
+        assert key is not None
+        signed = ctypes.c_int(key - (1 << 32) if key >= 1 << 31 else key)
+        ident: int = libc.msgget(signed, IPC_CREAT | IPC_EXCL | 0o600)
+        if ident >= 0 or ctypes.get_errno() != errno.EEXIST:
+            break
     if ident < 0:
         pytest.skip(f"System V queues are refused here: {os.strerror(ctypes.get_errno())}")
     try:
-        finding = examine(ports={"engine-worker-queue": number})["message-queues"]
+        yield ident, number
     finally:
-        libc.msgctl(ident, 0, None)  # IPC_RMID
+        libc.msgctl(ident, IPC_RMID, None)
+
+
+def test_a_queue_of_an_earlier_server(examine: Examine) -> None:
+    with new_queue() as (ident, number):
+        finding = examine(ports={"engine-worker-queue": number})["message-queues"]
     assert finding.status == "FAIL"
     assert finding.remedy is not None
     assert f"ipcrm -q {ident}" in finding.remedy
@@ -158,30 +175,21 @@ def test_a_queue_of_a_living_server_is_never_offered_for_removal(
     examine: Examine, seen_by: str
 ) -> None:
     """A sibling with the same low byte uses it: ipcrm would end its answers."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    number = free_port()
-    key = kernel.ftok("/dev/shm", number)
-    assert key is not None
-    create = 0o1000 | 0o600  # IPC_CREAT
-    ident = libc.msgget(ctypes.c_int(key - (1 << 32) if key >= 1 << 31 else key), create)
-    if ident < 0:
-        pytest.skip(f"System V queues are refused here: {os.strerror(ctypes.get_errno())}")
-    argv = ["server"]
-    script = "import sys; print(1, flush=True); sys.stdin.read()"
-    if seen_by == "command-line":
-        argv = ["api_server", "--engine-worker-queue-port", str(number - 256)]
-    else:
-        send = f"ctypes.CDLL(None).msgsnd({ident}, ctypes.byref((ctypes.c_long * 2)(1, 1)), 8, 0)"
-        script = f"import ctypes; {send}; {script}"
-    command = [sys.executable, "-c", script, *argv]
-    try:
+    with new_queue() as (ident, number):
+        argv = ["server"]
+        script = "import sys; print(1, flush=True); sys.stdin.read()"
+        if seen_by == "command-line":
+            argv = ["api_server", "--engine-worker-queue-port", str(number - 256)]
+        else:
+            message = "ctypes.byref((ctypes.c_long * 2)(1, 1))"
+            send = f"ctypes.CDLL(None).msgsnd({ident}, {message}, 8, 0)"
+            script = f"import ctypes; {send}; {script}"
+        command = [sys.executable, "-c", script, *argv]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             process.stdout.readline()
             finding = examine(ports={"engine-worker-queue": number})["message-queues"]
             process.kill()
-    finally:
-        libc.msgctl(ident, 0, None)  # IPC_RMID
     assert finding.status == "FAIL"
     assert finding.remedy is not None
     assert "ipcrm" not in finding.remedy
