@@ -165,13 +165,16 @@ def test_the_log_has_the_name_and_the_tokens_and_no_key(
     door = haproxy(one.server(), keys=keys)
     one.usage = {"prompt_tokens": 12, "completion_tokens": 345}
     ask(door, bearer(FIRST))
+    fields(door, 1)  # HAProxy's threads write the end of each request when they come to it
     one.usage = {"input_tokens": 7, "output_tokens": 8}
     ask(door, bearer(FIRST), f"/v1/messages?api_key={FIRST}")
+    fields(door, 2)
     one.behaviour = "stream"
     one.release.set()
     ask(door, bearer(FIRST))
     fields(door, 3)
     ask(door, bearer(FIRST))
+    fields(door, 4)
     ask(door, bearer(OTHER))
     assert fields(door, 5) == [
         {"key": "team-a", "refused": "-", "prompt_tokens": "12", "completion_tokens": "345"},

@@ -14,8 +14,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import socket
 import threading
 import time
 import uuid
@@ -82,6 +84,27 @@ class Server(ThreadingHTTPServer):
         self.counters = {"requests_total": 0, "generation_tokens_total": 0}
         self.memory: JsonDict = {}
         self.hang = threading.Event()
+        self._connections: set[socket.socket] = set()
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        """Take a connection and remember it for the end."""
+        connection, address = super().get_request()
+        with self.lock:
+            self._connections.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        """Close a connection."""
+        with self.lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """End every connection: clients that still read or keep one for later are told."""
+        with self.lock:
+            for connection in self._connections:
+                with contextlib.suppress(OSError):  # the client was first
+                    connection.shutdown(socket.SHUT_RDWR)
 
     @property
     def url(self) -> str:
@@ -108,6 +131,7 @@ def serve(defect: Defect | None = None, key: str | None = None, port: int = 0) -
     finally:
         server.hang.set()
         server.shutdown()
+        server.hang_up()
         server.server_close()
         thread.join()
 
