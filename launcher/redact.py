@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 MASK = "[redacted]"
 
@@ -113,6 +113,28 @@ class Redactor:
             for pattern in _patterns():
                 text = pattern.sub(self._mask, text)
         return text
+
+    def extents(self, text: str) -> Iterator[tuple[int, int]]:
+        """Begin and end of each secret in `text`, with the name by which it is recognised.
+
+        What clients asked is not among them: see `request_start`.
+        """
+        for secret in self._secrets:
+            start = text.find(secret)
+            while start >= 0:
+                yield start, start + len(secret)
+                start = text.find(secret, start + 1)
+        if _hint().search(text):
+            for pattern in _patterns():
+                for match in pattern.finditer(text):
+                    if not _harmless().fullmatch(match.group(2)):
+                        yield match.span()
+
+    @staticmethod
+    def request_start(text: str) -> int | None:
+        """Where a client's request, or the answer to it, begins; it is the rest of the line."""
+        match = _request().search(text)
+        return None if match is None else match.start()
 
     @staticmethod
     def _mask(match: re.Match[str]) -> str:

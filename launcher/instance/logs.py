@@ -11,6 +11,7 @@ from pathlib import Path
 
 from launcher.codec import written
 from launcher.errors import DeployError, UsageError
+from launcher.instance.long_lines import LongLines, Piece
 from launcher.instance.store import InstanceDir, view
 from launcher.instance.tail import LONGEST, Tail
 from launcher.keeper.output import parse_record
@@ -106,7 +107,7 @@ def stamped_lines(
     instance: InstanceDir, source: str, *, last: int | None, times: bool, redactor: Redactor
 ) -> Iterator[tuple[str, str]]:
     """As `lines`, each with its time as the keeper wrote it, "" where the source has none."""
-    raw_lines = _raw(_rotated(choose(instance, source)))
+    raw_lines = _whole(_pieces(_rotated(choose(instance, source))), redactor)
     for line in raw_lines if last is None else collections.deque(raw_lines, maxlen=last):
         record = parse_record(line)
         yield (record[0] if record is not None else ""), _format(line, times, redactor)
@@ -142,19 +143,26 @@ class Newest:
         self._tail = Tail(self._path)
         self._last: int | None = last
         self._times, self._redactor = times, redactor
+        self._long_lines = LongLines(redactor)
 
     def lines(self, *, final: bool = False) -> Iterator[str]:
         """What came since the last look; with `final` also a line that has no end."""
-        raw_lines: Iterable[str]
+        raw_lines: Iterable[str] = self._new(final)
         if self._last is not None:
-            begun = collections.deque(self._tail.new(final=final), maxlen=self._last)
-            raw_lines = collections.deque(_raw(_rotated(self._path)[:-1]), maxlen=self._last)
-            raw_lines.extend(begun)
+            raw_lines = collections.deque(raw_lines, maxlen=self._last)
             self._last = None
-        else:
-            raw_lines = self._tail.new(final=final)
         for raw in raw_lines:
             yield _format(raw, self._times, self._redactor)
+
+    def _new(self, final: bool) -> Iterator[str]:
+        if self._last is not None:
+            # Opened first: nothing is missed, nor shown twice, if it is rotated meanwhile.
+            self._tail.open()
+            older = [one for one in _rotated(self._path)[:-1] if not self._tail.is_reading(one)]
+            yield from self._long_lines.read(_pieces(older))
+        yield from self._long_lines.read(self._tail.pieces(final=final))
+        if final:
+            yield from self._long_lines.finish()
 
     def close(self) -> None:
         """Close the file."""
@@ -170,13 +178,20 @@ def _rotated(path: Path) -> list[Path]:
     return [*(p for _, p in sorted(numbered, reverse=True)), path]
 
 
-def _raw(files: list[Path]) -> Iterator[str]:
+def _pieces(files: list[Path]) -> Iterator[Piece]:
     for path in files:
         if not path.exists():
             continue
         with path.open("rb") as file:
             while line := file.readline(LONGEST):
-                yield line.removesuffix(b"\n").decode(errors="replace")
+                is_cut = len(line) == LONGEST and not line.endswith(b"\n")
+                yield line.removesuffix(b"\n").decode(errors="replace"), is_cut
+
+
+def _whole(pieces: Iterable[Piece], redactor: Redactor) -> Iterator[str]:
+    long_lines = LongLines(redactor)
+    yield from long_lines.read(pieces)
+    yield from long_lines.finish()
 
 
 def _format(line: str, times: bool, redactor: Redactor) -> str:

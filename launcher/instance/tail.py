@@ -25,25 +25,39 @@ class Tail:
         self._file: BinaryIO | None = None
         self._rest = b""
 
+    def open(self) -> None:
+        """Open the file now if it is there: it is read although it be rotated meanwhile."""
+        if self._file is None:
+            self._open()
+
+    def is_reading(self, path: Path) -> bool:
+        """True where `path` is the file that is open."""
+        if self._file is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), path.stat())
+        except OSError:
+            return False
+
     def new(self, *, final: bool = False) -> Iterator[str]:
         """The lines that came since; with `final` also one that has no end."""
+        return (text for text, _ in self.pieces(final=final))
+
+    def pieces(self, *, final: bool = False) -> Iterator[tuple[str, bool]]:
+        """As `new`, each with whether it is a piece of a line that goes on in the next."""
         while True:
             if self._file is None:
                 if not self._open():
                     break
-                yield from self._before()
+                yield from ((line, False) for line in self._before())
             yield from self._read()
             if not self._replaced():
                 break
             yield from self._read()  # between the last read and the rotation
             self._close()
-            if self._rest:
-                yield self._rest.decode(errors="replace")  # its end was never written
-                self._rest = b""
-        if final and self._rest:
-            yield self._rest.decode(errors="replace")
-            self._rest = b""
+            yield from self._last()  # its end was never written
         if final:
+            yield from self._last()
             self._close()
 
     def close(self) -> None:
@@ -67,7 +81,12 @@ class Tail:
             return False  # in the middle of a rotation, or gone for good
         return self._file is not None and not os.path.samestat(os.fstat(self._file.fileno()), now)
 
-    def _read(self) -> Iterator[str]:
+    def _last(self) -> Iterator[tuple[str, bool]]:
+        if self._rest:
+            yield self._rest.decode(errors="replace"), False
+            self._rest = b""
+
+    def _read(self) -> Iterator[tuple[str, bool]]:
         if self._file is None:
             return
         size = os.fstat(self._file.fileno()).st_size
@@ -77,7 +96,7 @@ class Tail:
         while self._file.tell() < size and (data := self._file.read(LONGEST)):
             *complete, self._rest = (self._rest + data).split(b"\n")
             for raw in complete:
-                yield raw.decode(errors="replace")
+                yield raw.decode(errors="replace"), False
             if len(self._rest) > LONGEST:
-                yield self._rest.decode(errors="replace")
+                yield self._rest.decode(errors="replace"), True
                 self._rest = b""
