@@ -45,7 +45,7 @@ _ANY_LOG = re.compile(
     re.MULTILINE,
 )
 
-_REDACTOR = Redactor()
+REDACTOR = Redactor()
 
 
 @dataclass(frozen=True)
@@ -119,4 +119,4 @@ def is_chatter(level: str | None) -> bool:
 
 def redact(text: str) -> str:
     """`text` without what looks like a key, token or password, for quoting."""
-    return _REDACTOR.text(text)
+    return REDACTOR.text(text)

@@ -8,9 +8,10 @@ from typing import BinaryIO
 
 from launcher.diagnose.diagnosis import TEXT_LIMIT, Evidence
 from launcher.diagnose.errors import is_error
-from launcher.diagnose.lines import read, redact, segments
+from launcher.diagnose.lines import REDACTOR, read, redact, segments
 from launcher.diagnose.matching import Matcher
 from launcher.diagnose.sources import LogFile, is_binary
+from launcher.log_records import EARLIER, LongLines
 
 TAIL = 64 * 1024
 """Bytes at the end of each file that are looked at."""
@@ -54,18 +55,20 @@ def _of_file(
         with source.path.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             stamp = os.fstat(stream.fileno()).st_mtime
-            before = _lines_before(stream, max(0, size - TAIL))
-            data = stream.read(TAIL)
+            begin = max(0, size - TAIL)
+            before = _lines_before(stream, begin)
+            stream.seek(max(0, begin - EARLIER))
+            earlier, data = stream.read(min(begin, EARLIER)), stream.read(TAIL)
     except OSError:
         return []  # a rotation took it
     if is_binary(data):
         return []
     kept = []
-    raw_lines = data.split(b"\n")
+    raw_lines = _read_on(earlier, data)
     for index in range(len(raw_lines) - 1, -1, -1):
         if index == 0 and size > TAIL:
             break  # most likely the rest of a line
-        line = read(raw_lines[index].decode(errors="replace"))
+        line = read(raw_lines[index])
         stamp = line.time or stamp
         last_segment = next((t for t in reversed(segments(line.content)) if t.strip()), "").strip()
         text = redact(last_segment)[:TEXT_LIMIT]
@@ -75,6 +78,16 @@ def _of_file(
             continue
         kept.append(Evidence(source.name, before + index + 1, text, stamp))
     return kept
+
+
+def _read_on(earlier: bytes, data: bytes) -> list[str]:
+    """The lines that end in `data`; of one that began in `earlier` what may be shown."""
+    lines = (earlier + data).decode(errors="replace").split("\n")
+    if earlier:
+        del lines[0]  # it has lost its beginning
+    long_lines = LongLines(REDACTOR, from_middle=bool(earlier))
+    shown = list(long_lines.read((line, False) for line in lines))
+    return shown[-data.count(b"\n") - 1 :]
 
 
 def _lines_before(stream: BinaryIO, stop: int) -> int:

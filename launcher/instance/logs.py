@@ -11,11 +11,10 @@ from pathlib import Path
 
 from launcher.codec import written
 from launcher.errors import DeployError, UsageError
-from launcher.instance.long_lines import LongLines, Piece
 from launcher.instance.store import InstanceDir, view
 from launcher.instance.tail import LONGEST, Tail
-from launcher.keeper.output import parse_record
 from launcher.lifecycle import LIVE
+from launcher.log_records import LongLines, Piece, parse_record
 from launcher.plain import plain
 from launcher.profile.secrets import resolve
 from launcher.redact import Redactor

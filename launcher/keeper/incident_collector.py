@@ -8,6 +8,7 @@ prints what it learnt. `down` and `up`, which find that a keeper was killed, cal
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import sys
@@ -22,6 +23,7 @@ from launcher.diagnose.sources import below
 from launcher.json_values import JsonValue, is_list, object_at
 from launcher.keeper.events import read_events
 from launcher.keeper.tree import die_with_parent
+from launcher.log_records import EARLIER, LongLines
 from launcher.plain import plain
 from launcher.plan.model import LaunchPlan, read_plan
 from launcher.redact import Redactor
@@ -133,40 +135,53 @@ def _keep_logs(task: Task, plan: LaunchPlan, redactor: Redactor) -> None:
     for name, path in paths.items():
         limit = min(left, CONSOLE_TAIL if path == captured else TAIL)
         # The keeper's own log tells of the incident itself: it is read to its end.
-        text = tail(path, limit, task.lengths if name != "keeper.log" else None)
+        earlier, text = tail(path, limit, task.lengths if name != "keeper.log" else None)
         if path == captured and len(text) < limit:
             older = path.with_name(f"{path.name}.1")
-            text = tail(older, limit - len(text), task.lengths) + text
+            earlier, before = tail(older, limit - len(text), task.lengths)
+            text = before + text
         if not text:
             continue
-        lines = (redactor.text(plain(line)) for line in text.decode(errors="replace").splitlines())
-        data = "".join(f"{line}\n" for line in lines).encode()[-limit:]
+        data = without_secrets(earlier, text, redactor)[-limit:]
         files.write_atomically(logs / name, data)
         left -= len(data)
         if left <= 0:
             break
 
 
-def tail(path: Path, limit: int, lengths: Mapping[str, int] | None) -> bytes:
-    """Whole lines at the end of a log, at most `limit` bytes; nothing where it cannot be read.
+def tail(path: Path, limit: int, lengths: Mapping[str, int] | None) -> tuple[bytes, bytes]:
+    """Whole lines at the end of a log, at most `limit` bytes, behind some that stand before them.
 
-    The end is where it was by `lengths`, of which a log that is not among them had nothing.
+    Nothing where it cannot be read. The end is where it was by `lengths`, of which a log that is
+    not among them had nothing.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
-        return b""
+        return b"", b""
     with os.fdopen(descriptor, "rb") as file:
         info = os.fstat(file.fileno())
         end = info.st_size
         if lengths is not None:
             end = min(end, lengths.get(str(info.st_ino), 0))
         begin = max(0, end - limit)
-        file.seek(begin)
-        data = file.read(end - begin)
-    if begin and b"\n" in data:
-        data = data.partition(b"\n")[2]  # its first line has lost its beginning
-    return data
+        first = max(0, begin - EARLIER)
+        file.seek(first)
+        data = file.read(end - first)
+    # A first line that has lost its beginning is left out, unless it is all there is.
+    at = data.find(b"\n", begin - first) + 1 if begin else 0
+    earlier = data[:at].partition(b"\n")[2] if first else data[:at]
+    return earlier, data[at or begin - first :]
+
+
+def without_secrets(earlier: bytes, text: bytes, redactor: Redactor) -> bytes:
+    """The lines of `text`; some of them may be the rest of lines that begin in `earlier`."""
+    skipped, lines = (part.decode(errors="replace").splitlines() for part in (earlier, text))
+    long_lines = LongLines(redactor, from_middle=bool(skipped))
+    pieces = ((line, False) for line in (*skipped, *lines))
+    shown = itertools.islice(long_lines.read(pieces), len(skipped), None)
+    safe = [redactor.text(plain(line)) for line in (*shown, *long_lines.finish())]
+    return "".join(f"{line}\n" for line in safe).encode()
 
 
 def _redacted(value: JsonValue, redactor: Redactor) -> JsonValue:

@@ -13,10 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from launcher import files, paths
-
-LONGEST_RECORD = 64 * 1024
-"""Bytes after which a line without an end is cut into pieces."""
-
+from launcher.log_records import LONGEST_RECORD
 
 Runs = list[tuple[bytes, bool]]
 """Lines in their order. Each item is one line or more that ended alike, joined by newlines and
@@ -228,11 +225,3 @@ class LogFile:
 def _stamp(text: bytes, prefix: bytes) -> bytes:
     """`prefix` before each line of `text`."""
     return prefix + text.replace(b"\n", b"\n" + prefix) + b"\n"
-
-
-def parse_record(line: str) -> tuple[str, str, str, str] | None:
-    """(time, stream, tag, text) of one record of `engine.log`, or None."""
-    parts = line.split(" ", 3)
-    if len(parts) < 3 or parts[1] not in ("stdout", "stderr") or parts[2] not in ("F", "P"):
-        return None
-    return parts[0], parts[1], parts[2], parts[3] if len(parts) > 3 else ""

@@ -7,6 +7,8 @@ import pytest
 from launcher.diagnose import LogFile, rule_of_answer
 from launcher.diagnose.newest import newest_lines
 from launcher.engines import rules
+from launcher.keeper.output import LogFile as LogWriter
+from launcher.keeper.output import Splitter
 
 
 def log(folder: Path, name: str, *lines: str) -> LogFile:
@@ -91,3 +93,16 @@ def test_the_rule_of_a_health_answer(
 def test_an_engine_without_a_rulebook_has_no_rule_for_an_answer() -> None:
     assert rule_of_answer(None, (), 304, "") is None
     assert rule_of_answer(None, (), 404, "Worker Service Not Healthy") is None
+
+
+@pytest.mark.parametrize("length", [5_000, 15_000])
+def test_the_rest_of_a_long_request_is_not_shown(tmp_path: Path, length: int) -> None:
+    """Its beginning stands before what is looked at, or far before it."""
+    path = tmp_path / "engine.log"
+    captured, splitter = LogWriter(path, 10_000_000, 0), Splitter()
+    request = b"INFO Receive request: {'prompt': '" + b"tell me of Beijing " * length + b"'}\n"
+    captured.write("stdout", splitter.feed(b"before\n" * 10_000 + request + b"after\n"))
+    captured.close()
+    lines = newest_lines([LogFile(path, "engine.log", raw=True)], (), 0.0, ())
+    assert lines[-1].text == "after"
+    assert not any("Beijing" in one.text for one in lines)

@@ -13,7 +13,7 @@ import pytest
 from launcher.keeper.engine_process import PIPE_SIZE, EngineProcess, prepare_folders
 from launcher.keeper.line_sampling import Attention
 from launcher.keeper.loop import Loop
-from launcher.keeper.output import parse_record
+from launcher.log_records import parse_record
 from launcher.plan.model import LaunchPlan
 
 

@@ -14,9 +14,9 @@ from launcher.keeper import engine_process
 from launcher.keeper.engine_process import EngineProcess
 from launcher.keeper.line_sampling import Attention
 from launcher.keeper.loop import Loop
-from launcher.keeper.output import parse_record
 from launcher.keeper.watch import Watcher
 from launcher.lifecycle import InstanceState
+from launcher.log_records import parse_record
 from launcher.plan.model import LaunchPlan
 
 KINDS = {

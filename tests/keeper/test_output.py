@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.keeper import output
-from launcher.keeper.output import LONGEST_RECORD, LogFile, Runs, Splitter, parse_record
+from launcher.keeper.output import LogFile, Runs, Splitter
+from launcher.log_records import LONGEST_RECORD, parse_record
 
 
 def by_line(runs: Runs) -> Runs:
@@ -27,7 +28,7 @@ def fed(*pieces: bytes) -> Runs:
     return by_line(runs)
 
 
-def read_line_by_line(stream: bytes) -> Runs:
+def read_line_by_line(stream: bytes, longest: int = LONGEST_RECORD) -> Runs:
     """What the splitter has to find, by the plainest way: one line after the other."""
     lines: Runs = []
     ended = re.split(rb"\r?\n", stream.removesuffix(b"\r"))
@@ -38,9 +39,9 @@ def read_line_by_line(stream: bytes) -> Runs:
             lines.append((last, True))
     cut: Runs = []
     for text, is_complete in lines:
-        while len(text) > output.LONGEST_RECORD:
-            cut.append((text[: output.LONGEST_RECORD], False))
-            text = text[output.LONGEST_RECORD :]
+        while len(text) > longest:
+            cut.append((text[:longest], False))
+            text = text[longest:]
         cut.append((text, is_complete))
     return cut
 
@@ -120,7 +121,7 @@ def test_blocks_hold_the_lines_that_are_read_one_by_one(pieces: list[bytes]) -> 
 )
 def test_long_lines_are_cut_in_a_block_as_one_by_one(pieces: list[bytes], longest: int) -> None:
     with mock.patch.object(output, "LONGEST_RECORD", longest):
-        assert fed(*pieces) == read_line_by_line(b"".join(pieces))
+        assert fed(*pieces) == read_line_by_line(b"".join(pieces), longest)
 
 
 def test_lines_that_end_alike_are_one_block() -> None:

@@ -189,7 +189,7 @@ def test_rotations_between_any_two_looks_keep_the_order(
     numbers_shown: list[int | None] = []
     read_file = stream._tail._read
 
-    def read_and_rotate() -> Iterator[str]:
+    def read_and_rotate() -> Iterator[tuple[str, bool]]:
         lines = list(read_file())
         monkeypatch.setattr(stream._tail, "_read", read_file)
         rotate()

@@ -11,6 +11,7 @@ SHARED = (
     "files",
     "json_values",
     "lifecycle",
+    "log_records",
     "nearest",
     "numbers",
     "redact",

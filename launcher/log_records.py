@@ -1,8 +1,8 @@
-"""Long lines: a log holds them in pieces, and nothing secret in them may be cut in two.
+"""Records of the captured output, and long lines: those come in pieces.
 
 The keeper cuts a line into records of 64 KiB (`LONGEST_RECORD`), and of an engine's own log at most
 `tail.LONGEST` bytes are read at once. Half of a key is not recognised as one, and the rest of a
-client's prompt has no `request:` before it.
+client's prompt has no `request:` before it: nothing secret may be cut in two.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from launcher.keeper.output import LONGEST_RECORD, parse_record
 from launcher.plain import plain
 from launcher.redact import MASK, Redactor
+
+LONGEST_RECORD = 64 * 1024
+"""Bytes after which a line without an end is cut into pieces."""
+EARLIER = 3 * LONGEST_RECORD
+"""Bytes before a log's end in which stands what its first lines may be the rest of."""
 
 Piece = tuple[str, bool]
 """What was read of a log at once, and whether the line goes on in the next piece."""
@@ -21,6 +25,14 @@ CARRIED = 4096
 """Characters at the end of a piece that are shown with the next one: the longest secret."""
 _SHORT = LONGEST_RECORD // 4
 """Characters; a cut piece has at least so many, each of at most 4 bytes."""
+
+
+def parse_record(line: str) -> tuple[str, str, str, str] | None:
+    """(time, stream, tag, text) of one record of `engine.log`, or None."""
+    parts = line.split(" ", 3)
+    if len(parts) < 3 or parts[1] not in ("stdout", "stderr") or parts[2] not in ("F", "P"):
+        return None
+    return parts[0], parts[1], parts[2], parts[3] if len(parts) > 3 else ""
 
 
 @dataclass(frozen=True)
@@ -38,15 +50,20 @@ class _Unfinished:
 class LongLines:
     """Moves the cuts of long lines to where no secret is: each piece can be shown by itself."""
 
-    def __init__(self, redactor: Redactor) -> None:
-        """`redactor` knows what must stay whole."""
+    def __init__(self, redactor: Redactor, *, from_middle: bool = False) -> None:
+        """`redactor` knows what must stay whole.
+
+        With `from_middle` the first pieces may belong to lines whose beginning is not seen: of a
+        line that goes on nothing is shown then.
+        """
         self._redactor = redactor
+        self._begun: set[str] | None = set() if from_middle else None
         self._unfinished: dict[str, _Unfinished] = {}
 
     def read(self, pieces: Iterable[Piece]) -> Iterator[str]:
         """The same lines and pieces, in their order; secrets are not taken out yet."""
         for raw, is_cut in pieces:
-            if len(raw) < _SHORT and not self._unfinished:
+            if len(raw) < _SHORT and not self._unfinished and self._begun is None:
                 yield raw
             else:
                 yield self._moved(raw, is_cut)
@@ -66,14 +83,17 @@ class LongLines:
             head = f"{stamp} {stream} {tag} "
             # The cut spares a character of UTF-8, which has up to 4 bytes.
             is_cut = tag == "P" and len(text.encode()) > LONGEST_RECORD - 4
-        text = plain(text)
         before = self._unfinished.pop(stream, None)
+        if self._begun is not None and stream not in self._begun:
+            self._begun.add(stream)
+            before = _Unfinished(head, "", True) if is_cut else None
         if before is not None and before.is_hidden:
             if is_cut:
                 self._unfinished[stream] = before
             return head + MASK
-        if before is not None:
-            text = before.rest + text
+        if before is None and not is_cut:
+            return raw
+        text = (before.rest if before is not None else "") + plain(text)
         if not is_cut:
             return head + text
         at, is_hidden = self._safe_cut(text)

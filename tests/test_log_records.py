@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.instance import logs
-from launcher.instance.long_lines import CARRIED, LongLines
 from launcher.instance.store import InstanceDir
 from launcher.instance.tail import LONGEST
-from launcher.keeper.output import LONGEST_RECORD, LogFile, Splitter
+from launcher.keeper.output import LogFile, Splitter
+from launcher.log_records import CARRIED, LONGEST_RECORD, LongLines
 from launcher.redact import MASK, Redactor
 
 SECRET = "hush-hush-and-not-a-word"
