@@ -30,6 +30,9 @@ _RECORD = re.compile(
     r"\[?(DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)\b"
 )
 
+_ACCESS = re.compile(r'"[A-Z]{1,20} [^"\n]{1,4000} HTTP/\d(?:\.\d)?"')
+"""The request line in an access log of uvicorn or gunicorn; the latter's have no level."""
+
 _LEVELS = r"(?:DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)\b"
 _ANY_LOG = re.compile(
     (
@@ -115,6 +118,16 @@ def is_log(data: bytes) -> bool:
 def is_chatter(level: str | None) -> bool:
     """True for a logger's INFO and DEBUG records: they quote requests, prompts and settings."""
     return level in ("INFO", "DEBUG")
+
+
+def quotes_clients(content: str) -> bool:
+    """True for a line with what a client sent: an INFO or DEBUG record, or one of an access log.
+
+    Whoever may send a request could otherwise write the text of any failure. `content` has
+    neither CRI's head nor colours.
+    """
+    record = _RECORD.match(content)
+    return is_chatter(record[1] if record else None) or _ACCESS.search(content) is not None
 
 
 def redact(text: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from launcher.diagnose.lines import Line, is_chatter, read, segments
+from launcher.diagnose.lines import Line, is_chatter, quotes_clients, read, segments
 from launcher.diagnose.literals import required
 from launcher.diagnose.newlines import BLOCK, Newlines
 from launcher.diagnose.sieve import WORTH, Sieve
@@ -283,13 +283,13 @@ def _time_before(data: bytes, offset: int, *, reach: int = 64 * 1024) -> float |
 
 
 def chatter(hit: Hit, data: bytes, *, logger_only: bool) -> bool:
-    """True where a hit stands in an INFO or DEBUG record, which only quotes.
+    """True where a hit stands in an INFO or DEBUG record or in an access log, which only quote.
 
     In a file that only a logger writes, a line without a head belongs to the record before it; in
     captured output it may as well be a traceback.
     """
     if hit.line.level is not None or not logger_only:
-        return is_chatter(hit.line.level)
+        return quotes_clients(hit.line.content)
     owner = record_of(data, hit.offset)
     return owner is not None and is_chatter(owner.level)
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from launcher.keeper.loop import Loop, Timer
 from launcher.keeper.output import Runs
 from launcher.keeper.watch import LONGEST_LINE
+from launcher.log_records import LONGEST_RECORD
 from launcher.plain import plain_block
 
 OnLine = Callable[[str, str, str, bool], None]
@@ -23,6 +24,8 @@ OnLine = Callable[[str, str, str, bool], None]
 
 LONGEST = 4 * LONGEST_LINE
 """Bytes of a line that can hold the characters by which the rules go."""
+CUT = LONGEST_RECORD - 3
+"""Bytes of a piece of a line at least: the cut spares a character of UTF-8."""
 SHARE = 0.3
 """Part of the time that may be spent on looking at lines, in the long run. Not of the processor's:
 on a busy machine that would leave nothing for the recording, and the engine would wait for us."""
@@ -94,9 +97,12 @@ class Attention:
         self._severe: _Aside = collections.deque(maxlen=ASIDE)
         self._newest: _Aside = collections.deque(maxlen=ASIDE)
         self._timer: Timer | None = None
+        self._going_on: set[tuple[str, str]] = set()
+        """Of which (source, file) the last line was cut: its rest comes next."""
 
     def lines(self, source: str, file: str, runs: Runs) -> None:
-        """Look at complete lines, now or later."""
+        """Look at complete lines, now or later; at the beginning only of what is cut in pieces."""
+        runs = self._beginnings((source, file), runs)
         if not runs:
             return
         self._refill()
@@ -112,6 +118,22 @@ class Attention:
                 break
             self._on_line(source, file, lines[at].decode(errors="replace"), True)
         self._budget -= self._spent() - begun
+
+    def _beginnings(self, place: tuple[str, str], runs: Runs) -> Runs:
+        """`runs` without the rests of cut lines: they may quote anything, and nothing says so."""
+        is_rest = place in self._going_on
+        if not is_rest and all(is_complete or len(text) < CUT for text, is_complete in runs):
+            return runs
+        beginnings: Runs = []
+        for text, is_complete in runs:
+            if not is_rest:
+                beginnings.append((text, is_complete))
+            elif b"\n" in text:
+                beginnings.append((text.partition(b"\n")[2], is_complete))
+            # A run of overwritten lines may be as long, but what was cut is alone in its run.
+            is_rest = not is_complete and len(text) >= CUT and b"\n" not in text
+        (self._going_on.add if is_rest else self._going_on.discard)(place)
+        return beginnings
 
     def unfinished(self, source: str, file: str, text: bytes) -> None:
         """Look at a line that has no end yet, if there is time: it will come again."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from launcher.diagnose.diagnosis import fill
+from launcher.diagnose.lines import quotes_clients
 from launcher.diagnose.literals import required
 from launcher.lifecycle import InstanceState
 from launcher.plain import plain
@@ -117,8 +118,10 @@ class Watcher:
     def failure_of(
         self, state: InstanceState, source: str, file: str, text: str
     ) -> PhaseMatch | None:
-        """The fatal rule that knows this line in this state, if any."""
+        """The fatal rule that knows this line in this state, if any; what clients sent is none."""
         text = plain(text[:LONGEST_LINE])
+        if quotes_clients(text):
+            return None
         self.note_exit(source, text)
         for rule, pattern in self._fatal.possible(text):
             match = pattern.search(text) if rule.when in ("any", state) else None

@@ -13,7 +13,9 @@ from launcher.engines.rules import failure_rules
 from launcher.keeper import line_sampling
 from launcher.keeper.line_sampling import ASIDE, BURST, LONGEST, SHARE, Attention
 from launcher.keeper.loop import Loop
+from launcher.keeper.output import Splitter
 from launcher.keeper.watch import LONGEST_LINE
+from launcher.log_records import LONGEST_RECORD
 from launcher.plain import plain
 
 
@@ -222,3 +224,18 @@ def test_an_unfinished_line_is_looked_at_while_there_is_time() -> None:
     watched.attention.unfinished("engine", "stderr", b"Loading: 60%" + b"#" * 10 * LONGEST)
     assert watched.seen[1].startswith("Loading: 60%")
     assert len(watched.seen[1]) == LONGEST_LINE
+
+
+@pytest.mark.parametrize("block", [1000, LONGEST_RECORD, 10 * LONGEST_RECORD])
+@pytest.mark.parametrize("length", [LONGEST_RECORD - 1, LONGEST_RECORD + 1, 3 * LONGEST_RECORD])
+def test_the_rest_of_a_line_that_was_cut_is_not_taken_for_a_line(block: int, length: int) -> None:
+    """A client's long request stands in it, and whoever may ask could name any failure."""
+    watched, splitter = Watched(cost=0), Splitter()
+    request = b"INFO request: " + b"EngineDeadError" * (length // 15)
+    text = b"before\n" + request + b"\nafter\n" + request + b"\nlast\n"
+    for at in range(0, len(text), block):
+        watched.attention.lines("engine", "stderr", splitter.feed(text[at : at + block]))
+        watched.attention.lines("engine", "stdout", [(b"besides", True)])
+    lines = [line for line in watched.seen if line != "besides"]
+    assert [line[:10] for line in lines] == ["before", "INFO reque", "after", "INFO reque", "last"]
+    assert watched.seen.count("besides") == len(range(0, len(text), block))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from launcher.engines.rules import book, failure_rules, noise
 from launcher.keeper.watch import Watcher
 from launcher.lifecycle import InstanceState
 from launcher.plan.model import ExitCodeSource, FailureRule, LaunchPlan, Phase, PhaseRule
@@ -78,6 +79,37 @@ def test_only_fatal_rules_of_this_state_and_source_end_a_start(
 ) -> None:
     failure = Watcher(PLAN).failure_of(state, source, "engine.log", text)
     assert (failure.rule.id if failure else None) == rule
+
+
+ENGINES = ("fastdeploy", "vllm", "transformers", "gateway", "haproxy")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "quoting",
+    [
+        'INFO:     192.0.2.1:5000 - "GET /{} HTTP/1.1" 404 Not Found',
+        '192.0.2.1:5000 - [29/Nov/2026:01:02:03 +0000] "POST /{} HTTP/1.1" 404',
+        "INFO 11-29 01:02:03 [logger.py:43] Received request c-1: prompt: '{}'",
+        "DEBUG    2026-11-29 01:02:03,123 7 api_server.py[line:5] request: {{'prompt': '{}'}}",
+        "(APIServer pid=7) INFO 11-29 01:02:03 [logger.py:43] Received request: prompt: '{}'",
+        '\x1b[32mINFO\x1b[0m:     192.0.2.1:5000 - "GET /{} HTTP/1.1" 404 Not Found',
+    ],
+)
+def test_a_client_cannot_end_a_server_by_what_it_sends(engine: str, quoting: str) -> None:
+    """The server's log quotes paths and prompts: whoever may ask could name any failure."""
+    watcher = Watcher(replace(PLAN, failure_rules=failure_rules(engine), noise=noise(engine)))
+    words = [entry.sample for one in (engine, "common") for entry in book(one).entries]
+    words += ["EngineDeadError", "cudaErrorNoKernelImageForDevice"]
+    known = 0
+    for text in filter(None, words):
+        for state in (InstanceState.LOADING, InstanceState.READY):
+            alone = watcher.failure_of(state, "engine", "engine.log", text.splitlines()[-1])
+            known += alone is not None
+            line = quoting.format(text.splitlines()[-1].replace(chr(34), "%22"))
+            failure = watcher.failure_of(state, "engine", "engine.log", line)
+            assert failure is None, failure
+    assert known
 
 
 def test_the_line_fills_cause_and_remedy() -> None:

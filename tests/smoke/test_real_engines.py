@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.support import cli, engines
 
@@ -28,6 +29,10 @@ def ran(request: pytest.FixtureRequest, module_home: Path) -> Iterator[cli.Ran]:
     )
     assert up.rc == 0, up.output()
     try:
+        # What a client asks stands in the server's log: it must not be taken for a failure.
+        root = up.json["data"]["base_url"].removesuffix("/v1")
+        for path in ("EngineDeadError", "cudaErrorNoKernelImageForDevice"):
+            assert requests.get(f"{root}/{path}", timeout=60).status_code == 404
         ran = cli.run(
             "smoke",
             profile,
