@@ -62,8 +62,8 @@ def test_a_gpu_is_held_by_one_at_a_time() -> None:
 SERVER = """
 import signal, subprocess, sys
 engine = subprocess.Popen(["sleep", "60"], user=65533)
-print(engine.pid, flush=True)
 signal.signal(signal.SIGTERM, lambda *_: engine.terminate())
+print(engine.pid, flush=True)
 engine.wait()
 """
 
