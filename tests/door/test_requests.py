@@ -250,9 +250,19 @@ def test_request_ids_are_kept_or_made(replica: MakeReplica, haproxy: RunDoor) ->
     assert answer.getheader("X-Request-ID") == "client-1.a:b"
     identifiers = {post(running).getheader("X-Request-ID") for _ in range(3)}
     assert len({uuid.UUID(text) for text in identifiers if text}) == 3
-    for refused in ('a b"c', "x" * 129, "$(id)"):
+    for refused in ('a b"c', "x" * 129, "$(id)", "good, a b key=team-a", "a b, good"):
         answer = post(running, headers={"X-Request-ID": refused})
         assert uuid.UUID(answer.getheader("X-Request-ID") or "")
+    for values in (("good", "a b key=team-a"), ("a b key=team-a", "good")):
+        connection = running.connection()
+        connection.putrequest("POST", PATH)
+        for value in values:
+            connection.putheader("X-Request-ID", value)
+        connection.putheader("Content-Length", "0")
+        connection.endheaders()
+        connection.getresponse().read()
+    assert not any("team-a" in str(request) for request in one.requests)
+    assert "team-a" not in running.log()
     sent = [request["x-request-id"] for request in one.requests]
     assert sent[0] == "client-1.a:b"
     assert identifiers <= set(sent)
