@@ -22,16 +22,21 @@ class EngineLines:
         plan: LaunchPlan,
         notifier: Notifier,
         fail: Callable[[Failure], None],
+        doubt: Callable[[Failure], None],
         noted: Callable[[], None],
         has_failed: Callable[[], bool],
     ) -> None:
-        """`fail` is called with what a line decides, `noted` at each sign of progress."""
+        """`fail` is called with what a line of the load decides, `noted` at a sign of progress.
+
+        `doubt` is called with what a line says of a ready server, which quotes its clients.
+        """
         self._watcher = watcher
         self._record = record
         self._state = record.state
         self._plan = plan
         self._notifier = notifier
         self._fail = fail
+        self._doubt = doubt
         self._noted = noted
         self._has_failed = has_failed
         self.told: tuple[str, str] | None = None
@@ -49,12 +54,13 @@ class EngineLines:
         if self._has_failed():
             self._note_told(source, text)
         elif self._state.state in RUNNING:
+            tell = self._doubt if self._state.state == InstanceState.READY else self._fail
             failure = self._watcher.failure_of(self._state.state, source, file, text)
             if failure is not None:
-                self._fail(Failure.from_line(failure, self._state.state))
+                tell(Failure.from_line(failure, self._state.state))
             stop_signal = self._watcher.asked_to_stop(source, text)
             if stop_signal is not None:
-                self._fail(Failure.from_stranger(stop_signal, text, self._state.state))
+                tell(Failure.from_stranger(stop_signal, text, self._state.state))
 
     def _note_told(self, source: str, text: str) -> None:
         if self.told is None and (name := self._watcher.asked_to_stop(source, text)) is not None:

@@ -1,8 +1,8 @@
 """One run of the engine, from nothing to nothing.
 
-It is over when it failed or was asked to stop. A failure is decided by the first of: a fatal line,
-a vital process's death, the first process's exit, a rung of the ladder that says "failed", a
-deadline. Whatever the way out, the whole tree is gone and the leftovers are removed before the
+It is over when it failed or was asked to stop. A failure is decided by the first of: a fatal line
+of the load, a vital process's death, the first process's exit, a rung of the ladder that says
+"failed", a deadline, a stall, and a ready server that fails as a line of it says. Whatever the way out, the whole tree is gone and the leftovers are removed before the
 final state is written.
 """
 
@@ -49,6 +49,7 @@ from launcher.keeper.record import Record
 from launcher.keeper.restart_policy import StartAgain
 from launcher.keeper.restarts import Restarts
 from launcher.keeper.rounds import Rounds
+from launcher.keeper.second_opinion import SecondOpinion
 from launcher.keeper.state import LivenessRecord
 from launcher.keeper.watch import Watcher
 from launcher.lifecycle import RUNNING, InstanceState
@@ -58,6 +59,8 @@ from launcher.plan.model import LaunchPlan
 from launcher.probe.readiness import Rung
 from launcher.redact import Redactor
 
+QUOTED = 200
+"""Characters of a line that a warning quotes: it may be a client's prompt."""
 NO_LAST_WORDS = ("engine-stalled",)
 """Failures after half a minute in which the engine could write whatever it had to say."""
 
@@ -122,6 +125,7 @@ class Run:
             plan,
             notifier,
             self._fail,
+            self._doubt,
             self._rounds.note_progress,
             lambda: self.failure is not None,
         )
@@ -133,6 +137,7 @@ class Run:
         self._follower: Follower | None = None
         self._closed_follower: Follower | None = None
         self._prover: Prover | None = None
+        self._second_opinion: SecondOpinion | None = None
         self.watch: LivenessWatch | None = None
         """The verdicts on the ready server; None before it is ready."""
         self._deadline: Timer | None = None
@@ -244,13 +249,28 @@ class Run:
             code = tree.exit_code(status) if status is not None else None
             self._state.engine_exit = code
             self._take_last_words()
-            self._fail(Failure.from_exit(code, self._state.state))
+            self._fail(self._told() or Failure.from_exit(code, self._state.state))
         elif self.failure is None and (line := self._rounds.vital.line_of(process)) is not None:
             status = self._tree.exits.get(process.pid)
             code = tree.exit_code(status) if status is not None else None
             self._watcher.worker_exit = self._watcher.worker_exit or code
             self._take_last_words()
-            self._fail(Failure.from_vital(line, process, self._state.state, code))
+            self._fail(self._told() or Failure.from_vital(line, process, self._state.state, code))
+
+    def _doubt(self, failure: Failure) -> None:
+        """A line says that the ready server has failed."""
+        if self._second_opinion is not None and not self._over():
+            self._second_opinion.ask(failure)
+
+    def _told(self) -> Failure | None:
+        """What a line has told of the ready server, of which a process has died now."""
+        return None if self._second_opinion is None else self._second_opinion.pending
+
+    def _unfounded(self, failure: Failure) -> None:
+        problem = failure.without_secrets(self._redactor).problem
+        line = (problem.where or "")[:QUOTED]
+        message = f"a line of the log says {problem.code}, but the server answers well: {line}"
+        self._record.event("warning", message=message)
 
     def _take_last_words(self) -> None:
         if self._engine:
@@ -301,6 +321,11 @@ class Run:
             # the exit code of a worker is looked up there when it has died.
             self._follower.close()
             self._follower, self._closed_follower = None, self._follower
+        name = self._plan.readiness.auth_secret
+        self._second_opinion = SecondOpinion(
+            self._loop, self._plan, self._secrets.get(name) if name else None,
+            self._fail, self._unfounded,
+        )  # fmt: skip
         if self._plan.liveness is not None:
             self.watch = LivenessWatch(
                 self._loop, self._plan, self._plan.liveness, self._record, self._secrets,
@@ -333,6 +358,8 @@ class Run:
             self._prover.close()
         if self.watch is not None:
             self.watch.close()
+        if self._second_opinion is not None:
+            self._second_opinion.close()
         self._record.set(InstanceState.STOPPING, reason=self._stop.reason or "failure")
         if self._deadline is not None:
             self._deadline.cancel()

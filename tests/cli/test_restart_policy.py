@@ -66,7 +66,7 @@ def test_the_wait_is_told(rig: Rig) -> None:
 def test_a_cause_that_a_start_cannot_change(rig: Rig, policy: str) -> None:
     """Only `always` tries again: who chose it knows that something else repairs the cause."""
     die = rig.path("die")
-    script = {"after": [{"wait": die}, {"print": "BROKEN the disk"}, {"sleep": 600}]}
+    script = {"after": [{"wait": die}, {"print": "BROKEN the disk"}, {"exit": 3}]}
     rig.up(script=script, restart={**AT_ONCE, "policy": policy})
     Path(die).touch()
     if policy == "always":

@@ -82,7 +82,8 @@ def test_a_death_is_kept_with_its_cause_and_the_time_without_service(rig: Rig) -
 
 def test_one_that_is_given_up_says_so_and_outlives_the_next_start(rig: Rig) -> None:
     gate = Path(rig.path("gate"))
-    rig.up(restart=NEVER, script={"after": [{"wait": str(gate)}, {"print": "LOST the tokens"}]})
+    after = [{"wait": str(gate)}, {"print": "LOST the tokens"}, {"exit": 3}]
+    rig.up(restart=NEVER, script={"after": after})
     gate.touch()
     rig.wait_for_state("died")
     collected(rig)
@@ -133,7 +134,7 @@ def test_secrets_are_taken_out_of_what_is_kept(rig: Rig) -> None:
     rig.env["THE_KEY"] = "a-secret-of-the-test"
     secret_line = "the key is a-secret-of-the-test, DB_SECRET=another-one"
     gate = Path(rig.path("gate"))
-    after = [{"print": secret_line}, {"wait": str(gate)}, {"print": "LOST it"}]
+    after = [{"print": secret_line}, {"wait": str(gate)}, {"print": "LOST it"}, {"exit": 3}]
     script = {"key": "a-secret-of-the-test", "after": after}
     rig.up(restart=NEVER, script=script, **{"api-key": "env:THE_KEY"})
     gate.touch()
