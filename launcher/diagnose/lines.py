@@ -123,8 +123,8 @@ def is_chatter(level: str | None) -> bool:
 def quotes_clients(content: str) -> bool:
     """True for a line with what a client sent: an INFO or DEBUG record, or one of an access log.
 
-    Whoever may send a request could otherwise write the text of any failure. `content` has
-    neither CRI's head nor colours.
+    Any client could otherwise write the text of any failure. `content` has neither CRI's head nor
+    colours.
     """
     record = _RECORD.match(content)
     return is_chatter(record[1] if record else None) or _ACCESS.search(content) is not None

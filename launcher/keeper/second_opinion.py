@@ -1,8 +1,8 @@
 """Whether a ready server has failed of which a line of its log says so: it is asked itself.
 
-A server's log quotes what clients sent, in errors too (`The model ... does not exist`): whoever may
-send a request could write the text of any failure, and would end a server that works. So a line is
-a reason to look. A death that is seen meanwhile confirms it, and so does a server that does not
+A server's log quotes what clients sent, in errors too (`The model ... does not exist`): any client
+could write the text of any failure, and would end a server that works. So a line is a reason to
+look. A death that is seen meanwhile confirms it, and so does a server that does not
 answer well; one that does goes on. One that is slow is the liveness watch's to judge.
 """
 

@@ -229,7 +229,7 @@ def test_an_unfinished_line_is_looked_at_while_there_is_time() -> None:
 @pytest.mark.parametrize("block", [1000, LONGEST_RECORD, 10 * LONGEST_RECORD])
 @pytest.mark.parametrize("length", [LONGEST_RECORD - 1, LONGEST_RECORD + 1, 3 * LONGEST_RECORD])
 def test_the_rest_of_a_line_that_was_cut_is_not_taken_for_a_line(block: int, length: int) -> None:
-    """A client's long request stands in it, and whoever may ask could name any failure."""
+    """A client's long request stands in it, and that could name any failure."""
     watched, splitter = Watched(cost=0), Splitter()
     request = b"INFO request: " + b"EngineDeadError" * (length // 15)
     text = b"before\n" + request + b"\nafter\n" + request + b"\nlast\n"

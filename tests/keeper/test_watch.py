@@ -97,7 +97,7 @@ ENGINES = ("fastdeploy", "vllm", "transformers", "gateway", "haproxy")
     ],
 )
 def test_a_client_cannot_end_a_server_by_what_it_sends(engine: str, quoting: str) -> None:
-    """The server's log quotes paths and prompts: whoever may ask could name any failure."""
+    """The server's log quotes paths and prompts, and those could name any failure."""
     watcher = Watcher(replace(PLAN, failure_rules=failure_rules(engine), noise=noise(engine)))
     words = [entry.sample for one in (engine, "common") for entry in book(one).entries]
     words += ["EngineDeadError", "cudaErrorNoKernelImageForDevice"]
