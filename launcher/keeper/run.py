@@ -2,8 +2,8 @@
 
 It is over when it failed or was asked to stop. A failure is decided by the first of: a fatal line
 of the load, a vital process's death, the first process's exit, a rung of the ladder that says
-"failed", a deadline, a stall, and a ready server that fails as a line of it says. Whatever the way out, the whole tree is gone and the leftovers are removed before the
-final state is written.
+"failed", a deadline, a stall, and a ready server that fails as a line of its log says. Whatever the
+way out, the whole tree is gone and the leftovers are removed before the final state is written.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A server's log quotes what clients sent, in errors too (`The model ... does not exist`): any client
 could write the text of any failure, and would end a server that works. So a line is a reason to
-look. A death that is seen meanwhile confirms it, and so does a server that does not
-answer well; one that does goes on. One that is slow is the liveness watch's to judge.
+look. A death that is seen meanwhile confirms it, and so does a server that does not answer well;
+one that does goes on. One that is slow is the liveness watch's to judge.
 """
 
 from __future__ import annotations
