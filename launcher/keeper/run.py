@@ -53,6 +53,7 @@ from launcher.keeper.second_opinion import SecondOpinion
 from launcher.keeper.state import LivenessRecord
 from launcher.keeper.watch import Watcher
 from launcher.lifecycle import RUNNING, InstanceState
+from launcher.liveness.judge import Liveness
 from launcher.liveness.sample import Sample
 from launcher.plan.command import environment
 from launcher.plan.model import LaunchPlan
@@ -258,8 +259,10 @@ class Run:
             self._fail(self._told() or Failure.from_vital(line, process, self._state.state, code))
 
     def _doubt(self, failure: Failure) -> None:
-        """A line says that the ready server has failed."""
-        if self._second_opinion is not None and not self._over():
+        """A line says that the ready server has failed; one that is paused cannot be asked."""
+        verdict = self._state.liveness
+        is_paused = verdict is not None and verdict.verdict is Liveness.PAUSED
+        if self._second_opinion is not None and not is_paused and not self._over():
             self._second_opinion.ask(failure)
 
     def _told(self) -> Failure | None:

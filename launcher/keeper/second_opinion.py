@@ -21,7 +21,9 @@ from launcher.probe.readiness import Rung, completion, plan_health
 WATCHED = 3.0
 """Seconds for which its health has to stay good: what has failed may take a moment to show it."""
 PAUSE = 0.25
-"""Seconds between two questions after its health."""
+"""Seconds between two questions."""
+TWICE = 2
+"""One bad answer may be chance, on a busy machine or of a full queue; so many in a row are not."""
 QUESTION = 5.0
 """Seconds in which its health has to be told."""
 REST = 60.0
@@ -71,15 +73,19 @@ class SecondOpinion:
         self._loop.call_soon(lambda: self._heard(is_well))
 
     def _is_well(self) -> bool:
-        end = time.monotonic() + WATCHED
-        while time.monotonic() < end:
-            if plan_health(self._plan, QUESTION).verdict != "passed":
+        end, bad = time.monotonic() + WATCHED, 0
+        while time.monotonic() < end or bad:
+            bad = 0 if plan_health(self._plan, QUESTION).verdict == "passed" else bad + 1
+            if bad == TWICE:
                 return False
             if self._closed.wait(PAUSE):
                 return True
-        if not self._plan.readiness.completion:
-            return True
-        return not _is_broken(completion(self._plan, self._secret))
+        for _ in range(TWICE if self._plan.readiness.completion else 0):
+            if not _is_broken(completion(self._plan, self._secret)):
+                return True
+            if self._closed.wait(PAUSE):
+                return True
+        return not self._plan.readiness.completion
 
     def _heard(self, is_well: bool) -> None:
         failure, self.pending = self.pending, None

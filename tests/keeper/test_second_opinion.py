@@ -68,8 +68,8 @@ class Asked:
         return what
 
 
-def answering(path: str, status: int, after: int = 0) -> Defect:
-    """A server that answers `path` with `status` after so many good answers."""
+def answering(path: str, status: int, after: int = 0, times: int = 1000) -> Defect:
+    """A server that answers `path` with `status` so many times, after so many good answers."""
 
     def route(
         server: Server, method: str, asked: str, data: bytes, headers: Message
@@ -77,7 +77,9 @@ def answering(path: str, status: int, after: int = 0) -> Defect:
         if asked != path:
             return None
         server.memory["n"] = server.memory.get("n", 0) + 1
-        return (status, {"error": {"message": "no"}}) if server.memory["n"] > after else None
+        if not after < server.memory["n"] <= after + times:
+            return None
+        return status, {"error": {"message": "no"}}
 
     return Defect("ill", "health", route=route)
 
@@ -91,12 +93,17 @@ CHAT = "/v1/chat/completions"
         (None, "unfounded"),
         (answering("/health", 503), "fail"),
         (answering("/health", 503, after=3), "fail"),
+        (answering("/health", 503, after=3, times=1), "unfounded"),
         (answering("/health", 0), "fail"),
         (answering(CHAT, 500), "fail"),
+        (answering(CHAT, 503, times=1), "unfounded"),
         (answering(CHAT, 0), "fail"),
         (answering(CHAT, 429), "unfounded"),
     ],
-    ids=["well", "ill", "ill a moment later", "hangs up", "error", "hangs up on chats", "refuses"],
+    ids=[
+        *("well", "ill", "ill a moment later", "ill once", "hangs up"),
+        *("errors", "one error", "hangs up on chats", "refuses"),
+    ],
 )
 def test_the_server_decides(defect: Defect | None, verdict: str) -> None:
     with serve(defect) as server:
