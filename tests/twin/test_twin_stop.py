@@ -352,11 +352,14 @@ def test_a_stop_without_a_reader_takes_longer(start: Start) -> None:
     assert time.monotonic() - begun >= 8 * 0.1
 
 
-def test_nobody_reads_its_output_while_loading(start: Start) -> None:
+@pytest.mark.parametrize("drawn", [False, True], ids=["before the bar", "with the bar"])
+def test_nobody_reads_its_output_while_loading(start: Start, drawn: bool) -> None:
     reader, writer = os.pipe()
     twin = start(stderr=writer, fault="worker-hangs-in-load")
     os.close(writer)
-    wait_for("the worker in load", lambda: "Loading safetensors" in twin.log("workerlog.0"))
+    said = b""
+    while drawn and b"Loading Weights" not in said:
+        said += os.read(reader, 65536)
     os.close(reader)
     assert twin.wait() == 0, "tqdm does not swallow it: the load ends, main returns"
     assert gone(twin)

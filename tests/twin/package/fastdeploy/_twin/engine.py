@@ -114,11 +114,12 @@ class Engine:
         config.tokens.prepare()
         with clock.Waiting(0.05):
             clock.pause(5)
-            if not self._follow_load():
-                return False
-            if not self._take_profile():
-                return False
-            self._reach_ready()
+            try:
+                if not self._follow_load() or not self._take_profile():
+                    return False
+                self._reach_ready()
+            except BrokenPipeError:
+                return False  # the thread that draws the bars dies, and the load with it
         elapsed = clock.unscaled(time.monotonic() - begun)
         logs.console(f"Worker processes are launched with {elapsed} seconds.", "engine.py", 202)
         blocks, size = config.gpu_blocks, config.block_size
@@ -198,10 +199,7 @@ class Engine:
                 logs.stderr("\n")
                 logs.console(failed(), "engine.py", 160, "ERROR")
                 return False
-            try:
-                bar.show(self._loaded())
-            except BrokenPipeError:
-                return False  # the thread that draws the bar dies, and the load with it
+            bar.show(self._loaded())
             clock.pause(0.5)
         bar.end()
         logs.console("Using APPEND ATTN backend.", "append_attn_backend.py", 40)
