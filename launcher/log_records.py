@@ -103,12 +103,13 @@ class LongLines:
     def _safe_cut(self, text: str) -> tuple[int, bool]:
         """Where the shown part of `text` ends, and whether what follows is to be hidden."""
         at = max(0, len(text) - CARRIED)
+        floor = at - CARRIED
         request = self._redactor.request_start(text)
         if request is not None and request < at:
             return len(text), True
         for start, end in sorted(self._redactor.extents(text), reverse=True):
             if start < at < end:
-                if start < at - CARRIED:
+                if start < floor:
                     return len(text), True
                 at = start
         return at, False

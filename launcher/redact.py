@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 
 MASK = "[redacted]"
 
+_WORD_BEFORE = re.compile(r"[\w-]{1,64}\Z")
+
 NO_SECRETS = ("", "0", "1", "true", "false", "True", "False")
 """Values of switches whose names end as a secret's, such as HF_HUB_DISABLE_IMPLICIT_TOKEN."""
 
@@ -128,7 +130,9 @@ class Redactor:
             for pattern in _patterns():
                 for match in pattern.finditer(text):
                     if not _harmless().fullmatch(match.group(2)):
-                        yield match.span()
+                        # The pattern may know a name by its end: `AK` after `BAIDU_`.
+                        name = _WORD_BEFORE.search(text, max(0, match.start() - 64), match.start())
+                        yield name.start() if name else match.start(), match.end()
 
     @staticmethod
     def request_start(text: str) -> int | None:

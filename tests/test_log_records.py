@@ -56,7 +56,14 @@ def words(length: int) -> str:
 
 
 @pytest.mark.parametrize(
-    "secret", [SECRET, "--api-key abcdefgh", '"HF_TOKEN": "abcd efgh"', "Bearer abcdefgh"]
+    "secret",
+    [
+        SECRET,
+        "--api-key abcdefgh",
+        '"HF_TOKEN": "abcd efgh"',
+        "Bearer abcdefgh",
+        "BAIDU_AK=abcdefgh",
+    ],
 )
 @pytest.mark.parametrize("edge", [LONGEST_RECORD, LONGEST_RECORD - CARRIED])
 def test_a_secret_at_the_edge_of_a_record_is_taken_out(
@@ -159,3 +166,13 @@ def test_a_rotation_while_the_first_lines_are_read_shows_none_twice(
     shown = followed(instance, "engine", monkeypatch)
     log.close()
     assert shown == ["one", "two"]
+
+
+def test_secrets_without_an_end_do_not_pile_up() -> None:
+    """What is kept for the next piece has a bound, and so has the time."""
+    unit = "token='aaaa\" token=\"bbbb' "
+    text = unit * (LONGEST_RECORD // len(unit))
+    long_lines = LongLines(Redactor())
+    shown = list(long_lines.read((text, True) for _ in range(20)))
+    assert max(map(len, shown)) <= len(text) + 2 * CARRIED
+    assert sum(map(len, long_lines.finish())) <= 2 * CARRIED

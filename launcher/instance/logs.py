@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from launcher.codec import written
 from launcher.errors import DeployError, UsageError
@@ -30,6 +33,8 @@ class Logs:
     sources: Mapping[str, str] | None = field(default=None, metadata=written(omit=True))
 
 
+RENAMED = 5
+"""How often a log's files are opened again because they were rotated meanwhile."""
 FOLLOW_POLL = 0.2
 """Seconds between two looks at a followed file: a person reads it, and any filesystem can hold it
 (inotify tells nothing of a file changed by another host)."""
@@ -106,10 +111,12 @@ def stamped_lines(
     instance: InstanceDir, source: str, *, last: int | None, times: bool, redactor: Redactor
 ) -> Iterator[tuple[str, str]]:
     """As `lines`, each with its time as the keeper wrote it, "" where the source has none."""
-    raw_lines = _whole(_pieces(_rotated(choose(instance, source))), redactor)
-    for line in raw_lines if last is None else collections.deque(raw_lines, maxlen=last):
-        record = parse_record(line)
-        yield (record[0] if record is not None else ""), _format(line, times, redactor)
+    with contextlib.ExitStack() as stack:
+        files = _open_all(choose(instance, source), stack)
+        raw_lines = _whole(_pieces(files), redactor)
+        for line in raw_lines if last is None else collections.deque(raw_lines, maxlen=last):
+            record = parse_record(line)
+            yield (record[0] if record is not None else ""), _format(line, times, redactor)
 
 
 def follow(
@@ -157,11 +164,16 @@ class Newest:
         if self._last is not None:
             # Opened first: nothing is missed, nor shown twice, if it is rotated meanwhile.
             self._tail.open()
-            older = [one for one in _rotated(self._path)[:-1] if not self._tail.is_reading(one)]
-            yield from self._long_lines.read(_pieces(older))
+            with contextlib.ExitStack() as stack:
+                files = _open_all(self._path, stack)
+                older = itertools.takewhile(self._is_older, files)
+                yield from self._long_lines.read(_pieces(older))
         yield from self._long_lines.read(self._tail.pieces(final=final))
         if final:
             yield from self._long_lines.finish()
+
+    def _is_older(self, file: BinaryIO) -> bool:
+        return not self._tail.is_reading(file.fileno())
 
     def close(self) -> None:
         """Close the file."""
@@ -177,14 +189,34 @@ def _rotated(path: Path) -> list[Path]:
     return [*(p for _, p in sorted(numbered, reverse=True)), path]
 
 
-def _pieces(files: list[Path]) -> Iterator[Piece]:
-    for path in files:
-        if not path.exists():
-            continue
-        with path.open("rb") as file:
-            while line := file.readline(LONGEST):
-                is_cut = len(line) == LONGEST and not line.endswith(b"\n")
-                yield line.removesuffix(b"\n").decode(errors="replace"), is_cut
+def _open_all(path: Path, stack: contextlib.ExitStack) -> list[BinaryIO]:
+    """A log and its rotated files, oldest first, all of one moment; `stack` closes them."""
+    for _ in range(RENAMED):
+        files = [stack.enter_context(file) for one in _rotated(path) if (file := _open(one))]
+        now = filter(None, map(_open, _rotated(path)))
+        if [_number(file) for file in files] == [_number(stack.enter_context(f)) for f in now]:
+            break
+    return files
+
+
+def _open(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+
+
+def _number(file: BinaryIO) -> tuple[int, int]:
+    """What stays with a file that is renamed."""
+    info = os.fstat(file.fileno())
+    return info.st_dev, info.st_ino
+
+
+def _pieces(files: Iterable[BinaryIO]) -> Iterator[Piece]:
+    for file in files:
+        while line := file.readline(LONGEST):
+            is_cut = len(line) == LONGEST and not line.endswith(b"\n")
+            yield line.removesuffix(b"\n").decode(errors="replace"), is_cut
 
 
 def _whole(pieces: Iterable[Piece], redactor: Redactor) -> Iterator[str]:

@@ -30,14 +30,9 @@ class Tail:
         if self._file is None:
             self._open()
 
-    def is_reading(self, path: Path) -> bool:
-        """True where `path` is the file that is open."""
-        if self._file is None:
-            return False
-        try:
-            return os.path.samestat(os.fstat(self._file.fileno()), path.stat())
-        except OSError:
-            return False
+    def is_reading(self, descriptor: int) -> bool:
+        """True where `descriptor` is of the file that is open."""
+        return self._file is not None and os.path.sameopenfile(self._file.fileno(), descriptor)
 
     def new(self, *, final: bool = False) -> Iterator[str]:
         """The lines that came since; with `final` also one that has no end."""

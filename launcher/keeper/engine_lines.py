@@ -28,7 +28,7 @@ class EngineLines:
     ) -> None:
         """`fail` is called with what a line of the load decides, `noted` at a sign of progress.
 
-        `doubt` is called with what a line says of a ready server, which quotes its clients.
+        `doubt` is called with what a line says of a server that listens: it quotes its clients.
         """
         self._watcher = watcher
         self._record = record
@@ -54,7 +54,8 @@ class EngineLines:
         if self._has_failed():
             self._note_told(source, text)
         elif self._state.state in RUNNING:
-            tell = self._doubt if self._state.state == InstanceState.READY else self._fail
+            # Once its port is open, clients may ask, and what they sent may stand in the line.
+            tell = self._doubt if self._state.evidence else self._fail
             failure = self._watcher.failure_of(self._state.state, source, file, text)
             if failure is not None:
                 tell(Failure.from_line(failure, self._state.state))

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from launcher import diagnose, files
 from launcher.codec import decode, encode
@@ -135,22 +136,29 @@ def _keep_logs(task: Task, plan: LaunchPlan, redactor: Redactor) -> None:
     for name, path in paths.items():
         limit = min(left, CONSOLE_TAIL if path == captured else TAIL)
         # The keeper's own log tells of the incident itself: it is read to its end.
-        earlier, text = tail(path, limit, task.lengths if name != "keeper.log" else None)
-        if path == captured and len(text) < limit:
-            older = path.with_name(f"{path.name}.1")
-            earlier, before = tail(older, limit - len(text), task.lengths)
-            text = before + text
-        if not text:
+        end = tail(path, limit, task.lengths if name != "keeper.log" else None)
+        if path == captured and end.is_whole and len(end.text) < limit:
+            before = tail(path.with_name(f"{path.name}.1"), limit - len(end.text), task.lengths)
+            end = before._replace(text=before.text + end.text)
+        if not end.text:
             continue
-        data = without_secrets(earlier, text, redactor)[-limit:]
+        data = without_secrets(end, redactor)[-limit:]
         files.write_atomically(logs / name, data)
         left -= len(data)
         if left <= 0:
             break
 
 
-def tail(path: Path, limit: int, lengths: Mapping[str, int] | None) -> tuple[bytes, bytes]:
-    """Whole lines at the end of a log, at most `limit` bytes, behind some that stand before them.
+class Tail(NamedTuple):
+    """The end of a log, `text`, and some lines that stand before it; or the whole log."""
+
+    earlier: bytes
+    text: bytes
+    is_whole: bool
+
+
+def tail(path: Path, limit: int, lengths: Mapping[str, int] | None) -> Tail:
+    """Whole lines at the end of a log, at most `limit` bytes.
 
     Nothing where it cannot be read. The end is where it was by `lengths`, of which a log that is
     not among them had nothing.
@@ -158,7 +166,7 @@ def tail(path: Path, limit: int, lengths: Mapping[str, int] | None) -> tuple[byt
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
-        return b"", b""
+        return Tail(b"", b"", is_whole=True)
     with os.fdopen(descriptor, "rb") as file:
         info = os.fstat(file.fileno())
         end = info.st_size
@@ -171,17 +179,23 @@ def tail(path: Path, limit: int, lengths: Mapping[str, int] | None) -> tuple[byt
     # A first line that has lost its beginning is left out, unless it is all there is.
     at = data.find(b"\n", begin - first) + 1 if begin else 0
     earlier = data[:at].partition(b"\n")[2] if first else data[:at]
-    return earlier, data[at or begin - first :]
+    return Tail(earlier, data[at or begin - first :], is_whole=begin == 0)
 
 
-def without_secrets(earlier: bytes, text: bytes, redactor: Redactor) -> bytes:
-    """The lines of `text`; some of them may be the rest of lines that begin in `earlier`."""
-    skipped, lines = (part.decode(errors="replace").splitlines() for part in (earlier, text))
+def without_secrets(end: Tail, redactor: Redactor) -> bytes:
+    """The lines of `end`; some of them may be the rest of lines that begin before it."""
+    skipped, lines = _lines(end.earlier), _lines(end.text)
     long_lines = LongLines(redactor, from_middle=bool(skipped))
     pieces = ((line, False) for line in (*skipped, *lines))
     shown = itertools.islice(long_lines.read(pieces), len(skipped), None)
     safe = [redactor.text(plain(line)) for line in (*shown, *long_lines.finish())]
     return "".join(f"{line}\n" for line in safe).encode()
+
+
+def _lines(data: bytes) -> list[str]:
+    """At newlines alone: other ends of lines (U+2028) stand in models' answers."""
+    lines = data.decode(errors="replace").split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def _redacted(value: JsonValue, redactor: Redactor) -> JsonValue:

@@ -53,7 +53,6 @@ from launcher.keeper.second_opinion import SecondOpinion
 from launcher.keeper.state import LivenessRecord
 from launcher.keeper.watch import Watcher
 from launcher.lifecycle import RUNNING, InstanceState
-from launcher.liveness.judge import Liveness
 from launcher.liveness.sample import Sample
 from launcher.plan.command import environment
 from launcher.plan.model import LaunchPlan
@@ -214,6 +213,11 @@ class Run:
         self._prover = Prover(
             self._loop, self._plan, self._secrets, self._tree, self._proof_failed, self._climbed
         )
+        name = self._plan.readiness.auth_secret
+        self._second_opinion = SecondOpinion(
+            self._loop, self._plan, self._secrets.get(name) if name else None,
+            self._fail, self._unfounded,
+        )  # fmt: skip
         self._deadline = self._loop.call_later(self._plan.deadlines.startup, self._startup_deadline)
         self._rounds.begin()
         return True
@@ -259,20 +263,19 @@ class Run:
             self._fail(self._told() or Failure.from_vital(line, process, self._state.state, code))
 
     def _doubt(self, failure: Failure) -> None:
-        """A line says that the ready server has failed; one that is paused cannot be asked."""
-        verdict = self._state.liveness
-        is_paused = verdict is not None and verdict.verdict is Liveness.PAUSED
-        if self._second_opinion is not None and not is_paused and not self._over():
+        """A line says that the server, which listens, has failed."""
+        if self._second_opinion is not None and not self._over():
             self._second_opinion.ask(failure)
 
     def _told(self) -> Failure | None:
-        """What a line has told of the ready server, of which a process has died now."""
-        return None if self._second_opinion is None else self._second_opinion.pending
+        """What a line has told of the server, of which a process has died now."""
+        return None if self._second_opinion is None else self._second_opinion.told
 
-    def _unfounded(self, failure: Failure) -> None:
+    def _unfounded(self, failure: Failure, answers: bool) -> None:
         problem = failure.without_secrets(self._redactor).problem
         line = (problem.where or "")[:QUOTED]
-        message = f"a line of the log says {problem.code}, but the server answers well: {line}"
+        but = "the server answers well" if answers else "the server cannot tell now, and goes on"
+        message = f"a line of the log says {problem.code}, but {but}: {line}"
         self._record.event("warning", message=message)
 
     def _take_last_words(self) -> None:
@@ -324,11 +327,6 @@ class Run:
             # the exit code of a worker is looked up there when it has died.
             self._follower.close()
             self._follower, self._closed_follower = None, self._follower
-        name = self._plan.readiness.auth_secret
-        self._second_opinion = SecondOpinion(
-            self._loop, self._plan, self._secrets.get(name) if name else None,
-            self._fail, self._unfounded,
-        )  # fmt: skip
         if self._plan.liveness is not None:
             self.watch = LivenessWatch(
                 self._loop, self._plan, self._plan.liveness, self._record, self._secrets,

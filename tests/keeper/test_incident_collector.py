@@ -1,13 +1,16 @@
 """What is kept of the logs: their end, as it was when something went wrong."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from launcher.codec import encode
 from launcher.files import lengths
-from launcher.keeper.incident_collector import tail, without_secrets
+from launcher.keeper.incident_collector import Tail, Task, collect, tail, without_secrets
 from launcher.keeper.output import LogFile, Splitter
 from launcher.log_records import EARLIER, LONGEST_RECORD
+from launcher.plan.model import LaunchPlan
 from launcher.redact import Redactor
 
 
@@ -59,9 +62,12 @@ def test_what_cannot_be_read_gives_nothing(tmp_path: Path) -> None:
 def test_what_stands_before_the_end_is_read_as_well(tmp_path: Path) -> None:
     log = tmp_path / "engine.log"
     log.write_text("first\n" + "x" * EARLIER + "\nlast\n")
-    assert tail(log, 6, None) == (b"", b"last\n"), "of the line before the beginning is missing"
+    assert tail(log, 6, None) == Tail(b"", b"last\n", is_whole=False), (
+        "of the line before the beginning is missing"
+    )
     log.write_text("first\nsecond\nlast\n")
-    assert tail(log, 6, None) == (b"first\nsecond\n", b"last\n")
+    assert tail(log, 6, None) == Tail(b"first\nsecond\n", b"last\n", is_whole=False)
+    assert tail(log, 600, None) == Tail(b"", b"first\nsecond\nlast\n", is_whole=True)
 
 
 @pytest.mark.parametrize("begin", ["before its lines", "in its first line", "in its second line"])
@@ -76,7 +82,32 @@ def test_of_a_long_request_nothing_is_kept(tmp_path: Path, begin: str) -> None:
     limit = {"before": size + 1000, "in its first": size - 10, "in its second": size - 70_000}
     for name, count in limit.items():
         if begin.startswith(name):
-            kept = without_secrets(*tail(path, count, None), Redactor())
+            kept = without_secrets(tail(path, count, None), Redactor())
     assert kept.endswith(b"after\n")
     assert b"Beijing" not in kept
     assert len(kept) < LONGEST_RECORD
+
+
+@pytest.mark.parametrize("odd", ["", "\u2028", "\x0c", "\x85"])
+def test_a_whole_collection_keeps_nothing_of_a_long_request(tmp_path: Path, odd: str) -> None:
+    """Although the end that is kept begins in it, and whatever ends of lines a model writes."""
+    instance, folder = tmp_path / "one", tmp_path / "incident"
+    for one in (instance / "logs", folder):
+        one.mkdir(parents=True)
+    plan = LaunchPlan(
+        instance="one", engine="vllm", release="1", argv=("/bin/true",), cwd="/",
+        log_folder=str(instance / "logs"), temporary_folder="/nowhere",
+    )  # fmt: skip
+    (instance / "plan.json").write_text(json.dumps(encode(plan)))
+    log, splitter = LogFile(instance / "logs" / "engine.log", 10_000_000, 1), Splitter()
+    question = f"tell me of Beijing{odd} "
+    request = "INFO Receive request: {'prompt': '" + question * 20_000 + "'}\n"
+    text = "before\n" * 40_000 + request + "after\n" * 8_000
+    log.write("stdout", splitter.feed(text.encode()))
+    log.close()
+    (instance / "logs" / "engine.log.1").write_text("of the file before\n")
+    assert collect(Task(folder, instance, most=0)).notes
+    kept = (folder / "logs" / "engine.log").read_text()
+    assert kept.endswith("after\n")
+    assert "Beijing" not in kept
+    assert "of the file before" not in kept, "there is a hole between"
