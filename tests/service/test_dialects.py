@@ -134,23 +134,25 @@ def test_keys_of_clients_hold_in_the_dialect(shop: DialectRig) -> None:
     keys = {"team-a": {"key": "env:TEAM_A_KEY", "rate": "3/1h"}}
     shop.must("deploy", shop.path_of(service={"keys": keys}))
     url = f"http://127.0.0.1:{shop.port}"
-    client = anthropic.Anthropic(base_url=url, api_key=client_key, max_retries=0, timeout=600)
     hello: JsonDict = {
         "model": ANY_MODEL, "max_tokens": 64, "messages": [{"role": "user", "content": "Hello!"}],
     }  # fmt: skip
     for wrong in (shop.client(KEY), shop.client("sk-unknown-0123456789")):
         with pytest.raises(anthropic.AuthenticationError):
             wrong.messages.create(**hello)
-    answer = client.messages.create(**hello)
-    assert answer.usage.output_tokens > 0
-    with client.messages.stream(**hello) as stream:
-        assert stream.get_final_message().content
-    chat = openai.OpenAI(base_url=f"{url}/v1", api_key=client_key, max_retries=0, timeout=600)
-    assert chat.chat.completions.create(
-        model="ernie", max_tokens=8, messages=[{"role": "user", "content": "Hello!"}]
-    ).choices
-    with pytest.raises(anthropic.RateLimitError) as refused:
-        client.messages.create(**hello)
+    with (
+        anthropic.Anthropic(base_url=url, api_key=client_key, max_retries=0, timeout=600) as client,
+        openai.OpenAI(base_url=f"{url}/v1", api_key=client_key, max_retries=0, timeout=600) as chat,
+    ):
+        answer = client.messages.create(**hello)
+        assert answer.usage.output_tokens > 0
+        with client.messages.stream(**hello) as stream:
+            assert stream.get_final_message().content
+        assert chat.chat.completions.create(
+            model="ernie", max_tokens=8, messages=[{"role": "user", "content": "Hello!"}]
+        ).choices
+        with pytest.raises(anthropic.RateLimitError) as refused:
+            client.messages.create(**hello)
     assert refused.value.response.headers["retry-after"] == "3600"
 
     def team_a() -> JsonDict:

@@ -128,22 +128,22 @@ def test_none_wrong_right_and_over_the_limits(keys: Keys) -> None:
     assert keys.status(ENGINE_KEY) == 401, "the replicas' key is none of a client"
 
     # The official client, with retries of its own switched off.
-    client = openai.OpenAI(
+    with openai.OpenAI(
         base_url=f"http://127.0.0.1:{keys.shop.port}/v1", api_key=second, max_retries=0
-    )
-    answer = client.chat.completions.create(
-        model="tiny", messages=[{"role": "user", "content": "Hello"}]
-    )
-    assert answer.choices[0].message.content == "Hello!"
-    stream = client.chat.completions.create(
-        model="tiny", messages=[{"role": "user", "content": "Hello"}], stream=True
-    )
-    assert len(list(stream)) > 1
-    with pytest.raises(openai.RateLimitError) as limited:
-        client.with_options(api_key=first).models.list()
-    assert limited.value.code == "rate_limit_exceeded"
-    with pytest.raises(openai.AuthenticationError):
-        client.with_options(api_key="sk-wrong-0123456789").models.list()
+    ) as client:
+        answer = client.chat.completions.create(
+            model="tiny", messages=[{"role": "user", "content": "Hello"}]
+        )
+        assert answer.choices[0].message.content == "Hello!"
+        stream = client.chat.completions.create(
+            model="tiny", messages=[{"role": "user", "content": "Hello"}], stream=True
+        )
+        assert len(list(stream)) > 1
+        with pytest.raises(openai.RateLimitError) as limited:
+            client.with_options(api_key=first).models.list()
+        assert limited.value.code == "rate_limit_exceeded"
+        with pytest.raises(openai.AuthenticationError):
+            client.with_options(api_key="sk-wrong-0123456789").models.list()
 
     # What the tool itself asks through the door has a key.
     smoke = keys.shop.run("smoke", "shop", "--check", "models", "--json")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class DialectRig(ServiceRig):
         super().__init__(home, folder, "")
         self.env = {"NOTIFY_SOCKET": None, "SHOP_KEY": KEY}
         self.keys = keys(folder)
+        self._clients = ExitStack()
         installed = Path(engines.require("gateway")).parents[1]
         (home / "engines").mkdir(parents=True, exist_ok=True)
         (home / "engines" / installed.name).symlink_to(installed)
@@ -104,9 +105,15 @@ class DialectRig(ServiceRig):
         return Load(self.port, 3, body, headers={"Authorization": f"Bearer {KEY}"})
 
     def client(self, key: str = KEY) -> anthropic.Anthropic:
-        """The official client, without retries of its own."""
+        """The official client, without retries of its own; closed at the end."""
         url = f"http://127.0.0.1:{self.port}"
-        return anthropic.Anthropic(base_url=url, auth_token=key, max_retries=0, timeout=600)
+        client = anthropic.Anthropic(base_url=url, auth_token=key, max_retries=0, timeout=600)
+        return self._clients.enter_context(client)
+
+    def close(self) -> None:
+        """Close the clients, and whatever the rig started."""
+        self._clients.close()
+        super().close()
 
 
 @contextmanager
