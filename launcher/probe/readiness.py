@@ -99,7 +99,7 @@ def health(readiness: HealthQuestion, port: int, timeout: float = 10.0) -> Rung:
     try:
         answer = ask(readiness.address, port, readiness.health_path, timeout=timeout)
     except OSError as error:
-        late = {"timed_out": isinstance(error, TimeoutError)}
+        late = {"timed_out": True} if isinstance(error, TimeoutError) else {}
         return Rung("health", "retry", f"{request} {_unanswered(error, timeout)}", late)
     evidence: dict[str, Any] = {"status": answer.status, "seconds": round(answer.seconds, 4)}
     text = f"{request} answered {answer.status}"

@@ -93,7 +93,7 @@ def test_nobody_listens(served: Served) -> None:
 def test_a_health_that_hangs(served: Served) -> None:
     plan = served(health="hang")
     rung = readiness.health(plan.readiness, plan.ports[0].number, timeout=0.3)
-    assert rung == Rung("health", "retry", "GET /health timed out after 0.3 s")
+    assert rung == Rung("health", "retry", "GET /health timed out after 0.3 s", {"timed_out": True})
 
 
 @pytest.mark.parametrize(
