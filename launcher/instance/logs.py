@@ -202,7 +202,7 @@ def _open_all(path: Path, stack: contextlib.ExitStack) -> list[BinaryIO]:
 def _open(path: Path) -> BinaryIO | None:
     try:
         return path.open("rb")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):  # a folder in its place holds no lines either
         return None
 
 
