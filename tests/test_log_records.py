@@ -1,6 +1,8 @@
 """Long lines come in pieces, and what is secret in them is taken out wherever they are cut."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from launcher.instance import logs
 from launcher.instance.store import InstanceDir
 from launcher.instance.tail import LONGEST
 from launcher.keeper.output import LogFile, Splitter
-from launcher.log_records import CARRIED, LONGEST_RECORD, LongLines
+from launcher.log_records import CARRIED, LONGEST_RECORD, LongLines, Piece
 from launcher.redact import MASK, Redactor
 
 SECRET = "hush-hush-and-not-a-word"
@@ -176,3 +178,24 @@ def test_secrets_without_an_end_do_not_pile_up() -> None:
     shown = list(long_lines.read((text, True) for _ in range(20)))
     assert max(map(len, shown)) <= len(text) + 2 * CARRIED
     assert sum(map(len, long_lines.finish())) <= 2 * CARRIED
+
+
+def test_a_rotation_while_older_files_are_read_loses_nothing(
+    instance: InstanceDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LogFile(instance.engine_log, max_size=300, keep=100)
+    for text in (b"one", b"two"):
+        log.write("stdout", [(text, True)])
+        log._rotate()
+    log.write("stdout", [(b"three", True)])
+    read = logs._pieces
+
+    def rotate_first(files: Iterable[BinaryIO]) -> Iterator[Piece]:
+        log._rotate()
+        log.write("stdout", [(b"four", True)])
+        return read(files)
+
+    monkeypatch.setattr(logs, "_pieces", rotate_first)
+    shown = followed(instance, "engine", monkeypatch)
+    log.close()
+    assert shown == ["one", "two", "three", "four"]
