@@ -114,12 +114,11 @@ class Engine:
         config.tokens.prepare()
         with clock.Waiting(0.05):
             clock.pause(5)
-            try:
-                if not self._follow_load() or not self._take_profile():
-                    return False
-                self._reach_ready()
-            except BrokenPipeError:
-                return False  # the thread that draws the bars dies, and the load with it
+            if not self._follow_load():
+                return False
+            if not self._take_profile():
+                return False
+            self._reach_ready()
         elapsed = clock.unscaled(time.monotonic() - begun)
         logs.console(f"Worker processes are launched with {elapsed} seconds.", "engine.py", 202)
         blocks, size = config.gpu_blocks, config.block_size
@@ -200,6 +199,8 @@ class Engine:
                 logs.console(failed(), "engine.py", 160, "ERROR")
                 return False
             bar.show(self._loaded())
+            if bar.is_broken:
+                return False  # start() looks after the thread only while the weights are loaded
             clock.pause(0.5)
         bar.end()
         logs.console("Using APPEND ATTN backend.", "append_attn_backend.py", 40)

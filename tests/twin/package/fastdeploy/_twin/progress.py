@@ -8,13 +8,17 @@ from fastdeploy._twin import clock, logs
 
 
 class Bar:
-    """A tqdm bar that is drawn again and again, also while nothing moves (engine.py:802-830)."""
+    """A tqdm bar that is drawn again and again, also while nothing moves (engine.py:802-830).
+
+    The real ones are drawn by a thread, which dies where nobody reads them.
+    """
 
     #: A hang of many minutes must not fill a test's disk at a small time scale.
     LEAST_S = 0.1
 
     def __init__(self, title: str) -> None:
         self.title, self.percent = title, -1
+        self.is_broken = False
         self.begun = self.drawn = time.monotonic()
         self.show(0)
 
@@ -23,7 +27,10 @@ class Bar:
         if percent == self.percent and now - self.drawn < max(self.LEAST_S, clock.scaled(0.5)):
             return
         self.percent, self.drawn = percent, now
-        logs.write(logs.bar(self.title, percent, clock.unscaled(now - self.begun)))
+        try:
+            logs.write(logs.bar(self.title, percent, clock.unscaled(now - self.begun)))
+        except BrokenPipeError:
+            self.is_broken = True
 
     def end(self) -> None:
         self.show(100)
