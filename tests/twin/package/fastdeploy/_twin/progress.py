@@ -10,7 +10,7 @@ from fastdeploy._twin import clock, logs
 class Bar:
     """A tqdm bar that is drawn again and again, also while nothing moves (engine.py:802-830).
 
-    The real ones are drawn by a thread, which dies where nobody reads them.
+    The real ones are drawn by a thread, which dies where their pipe has no reader.
     """
 
     #: A hang of many minutes must not fill a test's disk at a small time scale.
